@@ -1,0 +1,166 @@
+from collections.abc import Callable
+from typing import Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, UInt8
+
+from ..rules import Body, Clamped, Feedback
+from ..rules._registry import near
+from ._base import AbstractProblem, Frozen, Outcome, Part, chance, check_sizes
+
+View = Literal["fixed", "permuted", "rotated"]
+
+
+def _orthogonal(key: Key[Array, ""], n: int) -> Float[Array, "n n"]:
+    return jax.random.orthogonal(key, n)
+
+
+def _permutation(key: Key[Array, ""], n: int) -> Float[Array, "n n"]:
+    return jnp.eye(n)[jax.random.permutation(key, n)]
+
+
+# Draws the matrix through which a world shows its inputs.
+_VIEWS: dict[str, Callable[..., Float[Array, "n n"] | None]] = {
+    "fixed": lambda key, n: None,
+    "permuted": _permutation,
+    "rotated": _orthogonal,
+}
+
+
+class Examples(eqx.Module):
+    """Inputs of shape `(rows, n)`, in their raw type, and classes of shape `(rows,)`."""
+
+    inputs: Array
+    classes: UInt8[Array, " rows"]
+
+
+class Stream(eqx.Module):
+    """The world of a data set: an order of examples, and how inputs look in it."""
+
+    order: Int[Array, "presentations batch"]
+    time: Int[Array, ""]
+    view: Float[Array, "n n"] | None
+
+
+@final
+class Classification(AbstractProblem[Stream]):
+    r"""Learning to tell classes apart from a stream of examples.
+
+    A world draws `presentations` batches from the train part, uniformly and with
+    replacement. Inputs are standardised by the mean and deviation of the train part.
+    With $p$ the softmax of the outputs and $t$ the one-hot target, the loss is
+    $-\log p_t$ and the error $t - p$. The score of a presentation is the share of its
+    batch that is right; the score of a held-out part is balanced accuracy, the mean over
+    classes of the share that is right.
+
+    **Arguments:**
+
+    - `train`, `validation`, `held_out`: the three parts; lives never see the other two.
+    - `body`: its ends must fit inputs and classes.
+    - `batch`, `presentations`: the size of a life.
+    - `view`: `"fixed"`, or in each world inputs are `"permuted"` or `"rotated"` in its
+      own way, in all parts alike.
+
+    **Raises:**
+
+    - `ValueError`: if a size is not positive, the ends of the body do not fit the data,
+      or the view is unknown.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> round(float(pg.envs.digits().chance.loss), 2)
+        2.3
+
+        ```
+    """
+
+    train: Examples
+    validation: Examples
+    held_out: Examples
+    mean: Float[Array, " n"]
+    deviation: Float[Array, " n"]
+    chance: Outcome
+    body: Body
+    batch: int = eqx.field(static=True)
+    presentations: int = eqx.field(static=True)
+    view: View = eqx.field(static=True)
+
+    def __init__(
+        self,
+        train: Examples,
+        validation: Examples,
+        held_out: Examples,
+        *,
+        body: Body,
+        batch: int,
+        presentations: int,
+        view: View = "fixed",
+    ):
+        check_sizes(batch=batch, presentations=presentations)
+        if view not in _VIEWS:
+            raise ValueError(f"unknown `view` {view!r}; {near(view, list(_VIEWS))}")
+        counts = np.bincount(np.asarray(train.classes))
+        ends = (train.inputs.shape[1], len(counts))
+        if (body.layers[0], body.layers[-1]) != ends:
+            raise ValueError(
+                f"`body` must have {ends[0]} inputs and {ends[1]} outputs to fit the data, "
+                f"got layers {body.layers}."
+            )
+        raw = np.asarray(train.inputs, np.float64)
+        deviation = raw.std(0)
+        frequencies = counts / counts.sum()
+        self.train, self.validation, self.held_out = train, validation, held_out
+        self.mean = jnp.asarray(raw.mean(0), float)
+        self.deviation = jnp.asarray(np.where(deviation > 0, deviation, 1.0), float)
+        self.chance = chance(-(frequencies * np.log(frequencies)).sum(), 1 / len(counts))
+        self.body, self.batch, self.presentations = body, batch, presentations
+        self.view = view
+
+    def reset(self, *, key: Key[Array, ""]) -> Stream:
+        key_order, key_view = jax.random.split(key)
+        rows = self.train.classes.shape[0]
+        order = jax.random.randint(key_order, (self.presentations, self.batch), 0, rows)
+        view = _VIEWS[self.view](key_view, self.body.layers[0])
+        return Stream(order, jnp.zeros((), int), view)
+
+    def observe(self, world: Stream) -> Clamped:
+        return Clamped.full(self._seen(world, self.train.inputs[self._rows(world)]))
+
+    def respond(self, world: Stream, outputs: Float[Array, "batch outputs"]):
+        classes = self.train.classes[self._rows(world)].astype(int)
+        target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
+        log_p = jax.nn.log_softmax(outputs)
+        losses = -(log_p * target).sum(1)
+        feedback = Feedback(
+            target=Clamped.full(target),
+            error=target - jnp.exp(log_p),
+            reward=-losses,
+            boundary=jnp.zeros(losses.shape, bool),
+        )
+        right = (outputs.argmax(1) == classes).astype(outputs.dtype)
+        outcome = Outcome(losses.mean(), right.mean(), jnp.ones(()))
+        return Stream(world.order, world.time + 1, world.view), feedback, outcome
+
+    def test(self, world: Stream, network: Frozen, *, part: Part, key: Key[Array, ""]):
+        parts = {"train": self.train, "validation": self.validation, "test": self.held_out}
+        if part not in parts:
+            raise ValueError(f"unknown `part` {part!r}; {near(part, list(parts))}")
+        outputs = network(self._seen(world, parts[part].inputs), key=key)
+        classes = parts[part].classes.astype(int)
+        target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
+        loss = -(jax.nn.log_softmax(outputs) * target).sum(1).mean()
+        right = (outputs.argmax(1) == classes).astype(outputs.dtype)
+        recall = (right @ target) / target.sum(0)
+        return Outcome(loss, recall.mean(), jnp.ones(()))
+
+    def _rows(self, world: Stream) -> Int[Array, " batch"]:
+        return jax.lax.dynamic_index_in_dim(world.order, world.time, keepdims=False)
+
+    def _seen(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
+        inputs = (raw.astype(self.mean.dtype) - self.mean[None]) / self.deviation[None]
+        return inputs if world.view is None else inputs @ world.view

@@ -1,0 +1,36 @@
+"""What a rule is, and the rules there are."""
+
+from ._adam import Adam as Adam
+from ._base import AbstractRule as AbstractRule
+from ._base import Body as Body
+from ._base import Clamped as Clamped
+from ._base import Feedback as Feedback
+from ._base import State as State
+from ._blur import Blur as Blur
+from ._gene import gene as gene
+from ._genome import gene_names as gene_names
+from ._genome import genome as genome
+from ._genome import with_genome as with_genome
+from ._genome_file import load_genome as load_genome
+from ._genome_file import save_genome as save_genome
+from ._hebb import Hebb as Hebb
+from ._momentum import Momentum as Momentum
+from ._oja import Oja as Oja
+from ._registry import Registry as Registry
+from ._sgd import SGD as SGD
+from ._signals import Signal as Signal
+from ._signals import Tier as Tier
+
+RULES: Registry[AbstractRule] = Registry(
+    "rule",
+    {
+        "sgd": SGD,
+        "momentum": Momentum,
+        "adam": Adam,
+        "hebb": Hebb,
+        "oja": Oja,
+        "blur": Blur.hebbian,
+    },
+)
+register = RULES.register
+make = RULES.make

@@ -1,0 +1,86 @@
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Scale(NamedTuple):
+    """How a value becomes entries of a genome: by a bijection, in steps of a unit."""
+
+    name: Literal["linear", "log", "logit"] = "linear"
+    unit: float = 1.0
+
+    def encode(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The value in gene units."""
+        if self.name == "log":
+            value = jnp.log(value)
+        elif self.name == "logit":
+            value = jnp.log(value) - jnp.log1p(-value)
+        return value / self.unit
+
+    def decode(self, entry: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The inverse of `encode`."""
+        value = entry * self.unit
+        if self.name == "log":
+            return jnp.exp(value)
+        return jax.nn.sigmoid(value) if self.name == "logit" else value
+
+
+def gene(
+    *, scale: Literal["linear", "log", "logit"] = "linear", unit: float = 1.0, **kwargs: Any
+) -> Any:
+    r"""Declares a field of a rule that holds genes, and how far one natural step is.
+
+    With $u$ the unit, a gene of value $v$ stands in the genome as $v / u$ on a linear
+    scale, as $\log(v) / u$ on a logarithmic one, and as $\log(v / (1 - v)) / u$ on a
+    logit one. So the genome is unconstrained, positive things stay positive, and a step
+    of 1 is a natural one everywhere.
+
+    Args:
+        scale: `"linear"`, `"log"` for what must stay positive, `"logit"` for what must
+            stay between 0 and 1; the value is checked when a rule is built.
+        unit: the size of one step: of the value, its logarithm or its logit.
+        **kwargs: passed on to `equinox.field`, for example `default=`.
+
+    Returns:
+        A dataclass field whose value is converted to an array.
+
+    Raises:
+        ValueError: if `scale` is unknown or `unit` is not positive.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> [float(x) for x in pg.rules.genome(pg.rules.SGD(rate=1.0))]
+        [0.0]
+
+        ```
+    """
+    if scale not in ("linear", "log", "logit"):
+        raise ValueError(f'`scale` must be "linear", "log" or "logit", got {scale!r}.')
+    if not unit > 0:
+        raise ValueError(f"`unit` must be positive, got {unit}.")
+    return eqx.field(
+        converter=lambda value: jnp.asarray(value, dtype=float),
+        metadata={"gene": Scale(scale, unit)},
+        **kwargs,
+    )
+
+
+def check_genes(module: eqx.Module) -> None:
+    """Raises a `ValueError` if a gene of a newly built module is out of its range."""
+    for field in dataclasses.fields(module):
+        scale, value = field.metadata.get("gene"), getattr(module, field.name)
+        if scale is None or isinstance(value, jax.core.Tracer):
+            continue
+        if not np.isfinite(value).all():
+            raise ValueError(f"`{field.name}` must be finite, got {value}.")
+        if scale.name == "log" and not (value > 0).all():
+            raise ValueError(f"`{field.name}` must be positive, got {value}.")
+        if scale.name == "logit" and not ((value > 0) & (value < 1)).all():
+            raise ValueError(f"`{field.name}` must lie strictly in (0, 1), got {value}.")

@@ -1,0 +1,143 @@
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array
+
+from ._base import AbstractRule
+from ._genome import named_leaves, with_leaves
+from ._registry import Registry
+
+_FORMAT = "plasticgym genome 1"
+_SHIPPED = Path(__file__).parent / "genomes"
+
+
+class Genome(NamedTuple):
+    """What a genome file says.
+
+    `rule` and `options` rebuild the rule by its registered name; `values` are its array
+    leaves by name, in natural units; `provenance` tells how it was found.
+    """
+
+    rule: str
+    options: dict[str, Any]
+    values: dict[str, np.ndarray]
+    provenance: dict[str, Any]
+
+
+def save_genome(
+    path: str | os.PathLike,
+    rule: AbstractRule,
+    *,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the array leaves of a rule to a safetensors file, all or nothing.
+
+    Args:
+        path: replaced if it exists.
+        rule: the rule.
+        name: the registered name that builds a rule of this structure.
+        options: the options with which it does, JSON only.
+        provenance: how the genome was found: command, seed, versions, problems, score.
+    """
+    from safetensors.numpy import save
+
+    told = {"rule": name, "options": dict(options or {}), "provenance": dict(provenance or {})}
+    header = {"format": _FORMAT, **{key: json.dumps(value) for key, value in told.items()}}
+    tensors = {key: np.asarray(leaf) for key, leaf in named_leaves(rule).items()}
+    write_atomically(Path(path), save(tensors, metadata=header))
+
+
+def read_genome(path: str | os.PathLike) -> Genome:
+    """What a genome file says, checked for form; it is data only.
+
+    Raises:
+        ValueError: if the file is missing, damaged or not a genome of this version, or
+            holds entries that are not finite.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no genome file at {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}.") from error
+    if header.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} is not a genome of this version: its format is "
+            f"{header.get('format')!r}, not {_FORMAT!r}."
+        )
+    try:
+        rule, options, provenance = (
+            json.loads(header[key]) for key in ("rule", "options", "provenance")
+        )
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"the header of {path} is damaged: {error}.") from error
+    for key, value in values.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"`{key}` in {path} must be finite, got NaN or infinite entries.")
+    return Genome(rule, options, values, provenance)
+
+
+def load_genome(
+    registry: Registry[AbstractRule], path: str | os.PathLike, expected: str | None = None
+) -> AbstractRule:
+    """The rule that a genome file describes.
+
+    Args:
+        registry: builds the rule by name.
+        path: the file.
+        expected: the name that the rule must have, if any.
+
+    Raises:
+        ValueError: if the file is no genome, is one of another rule than `expected`, or
+            does not fit the rule that it names.
+    """
+    found = read_genome(path)
+    if expected is not None and found.rule != expected:
+        raise ValueError(f"{path} holds a genome of {found.rule!r}, not of {expected!r}.")
+    return fitted(registry.make(found.rule, **found.options), found.values, str(path))
+
+
+def fitted(rule: AbstractRule, values: Mapping[str, np.ndarray | Array], source: str):
+    """`rule` with array leaves from elsewhere, which must have its names and shapes."""
+    leaves = named_leaves(rule)
+    ours = {key: leaf.shape for key, leaf in leaves.items()}
+    theirs = {key: value.shape for key, value in values.items()}
+    if ours != theirs:
+        raise ValueError(
+            f"{source} does not fit {type(rule).__name__}: it holds {theirs}, "
+            f"the rule has {ours}."
+        )
+    new = [np.asarray(values[key]).astype(leaf.dtype) for key, leaf in leaves.items()]
+    return with_leaves(rule, new)
+
+
+def shipped_genome(name: str) -> Path | None:
+    """The genome of that rule that comes with the package, if any."""
+    path = _SHIPPED / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file such that at any time the old or the new content is there, whole."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,96 @@
+"""The layered network that plain rules live in.
+
+Layer $l$ has activities $h_l$; block $l$ holds weights $W_l$ whose last row is the bias:
+
+$$h_0 = x, \\quad h_{l+1} = \\sigma([h_l, 1]\\, W_l), \\quad \\text{outputs} = [h_{L-1}, 1]\\, W_{L-1}.$$
+
+Neurons hold `{"activity": h, "error": delta}`, each of shape `(batch, n)`; synapses hold
+their `"weight"` and whatever else a rule keeps.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ._activations import activation as named
+from ._activations import slope
+from ._base import Body, Clamped, State
+
+
+def newborn(body: Body, activation: str, *, key: Key[Array, ""]) -> tuple[Array, ...]:
+    """One `(pre + 1, post)` per block, biases 0.
+
+    Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living
+    inputs (LeCun et al., 1998).
+    """
+    if len(body.layers) < 2:
+        raise ValueError(
+            f"`body` must have at least an input and an output layer, got {body.layers}."
+        )
+    gain = 2.0 if activation == "relu" else 1.0
+    blocks = []
+    for layer, key_ in enumerate(jax.random.split(key, len(body.layers) - 1)):
+        pre, post = body.layers[layer : layer + 2]
+        weights = jax.random.normal(key_, (pre, post), float)
+        weights = weights * jnp.sqrt(gain / body.fan_in(layer))
+        blocks.append(jnp.concatenate([weights, jnp.zeros((1, post))]))
+    return tuple(blocks)
+
+
+def rest(state: State, batch: int) -> State:
+    """All activities and errors zero."""
+    zeros = [jnp.zeros((batch, n)) for n in state.body.layers]
+    neurons = tuple({"activity": z, "error": z} for z in zeros)
+    return State(state.body, neurons, state.synapses, state.memory)
+
+
+def forward(
+    state: State, inputs: Clamped, activation: str
+) -> tuple[State, Float[Array, "batch outputs"]]:
+    """Activities from the inputs upwards; the last layer is linear.
+
+    A block without a row for the bias unit has none.
+    """
+    body, last = state.body, len(state.synapses) - 1
+    activity = body.mask(0, inputs.known)
+    neurons = [{"activity": activity, "error": jnp.zeros_like(activity)}]
+    for layer, block in enumerate(state.synapses):
+        pre = activity
+        if block["weight"].shape[0] == activity.shape[1] + 1:
+            pre = with_bias(activity)
+        z = pre @ block["weight"]
+        activity = body.mask(layer + 1, z if layer == last else named(activation)(z))
+        neurons.append({"activity": activity, "error": jnp.zeros_like(activity)})
+    return State(body, tuple(neurons), state.synapses, state.memory), activity
+
+
+def backward(
+    state: State,
+    error: Float[Array, "batch outputs"],
+    activation: str,
+) -> State:
+    """Errors from the outputs downwards: $\\delta_l = \\sigma'_l \\odot \\delta_{l+1} W_l^T$."""
+    body, neurons = state.body, list(state.neurons)
+    error = body.mask(len(state.synapses), error)
+    neurons[-1] = {"activity": neurons[-1]["activity"], "error": error}
+    for layer in range(len(state.synapses) - 1, 0, -1):
+        activity = neurons[layer]["activity"]
+        error = (error @ state.synapses[layer]["weight"][:-1].T) * slope(activation)(activity)
+        error = body.mask(layer, error)
+        neurons[layer] = {"activity": activity, "error": error}
+    return State(body, tuple(neurons), state.synapses, state.memory)
+
+
+def descent(state: State) -> tuple[Array, ...]:
+    """Minus the gradient of the mean loss by each block: $[h_l, 1]^T \\delta_{l+1} / B$."""
+    blocks = []
+    for pre, post in zip(state.neurons[:-1], state.neurons[1:], strict=True):
+        batch = post["error"].shape[0]
+        blocks.append(with_bias(pre["activity"]).T @ (post["error"] / batch))
+    return tuple(blocks)
+
+
+def with_bias(activity: Float[Array, "... batch n"]) -> Float[Array, "... batch n+1"]:
+    """Activities with those of a unit that is always 1 appended."""
+    ones = jnp.ones((*activity.shape[:-1], 1), activity.dtype)
+    return jnp.concatenate([activity, ones], axis=-1)

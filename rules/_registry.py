@@ -1,0 +1,80 @@
+import difflib
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Registry(Generic[_T]):
+    """Members of one kind by name, including those that other packages offer.
+
+    A package offers a member through an entry point of the group `plasticgym.<kind>s`,
+    such as `plasticgym.rules`; it is loaded when first asked for.
+
+    **Arguments:**
+
+    - `kind`: what a member is, in the singular, for messages and the entry points.
+    - `members`: builders by name.
+
+    !!! example
+
+        ```python
+        >>> from plasticgym.rules import Registry
+        >>> colours = Registry("colour", {"red": lambda: "#f00"})
+        >>> colours.make("red")
+        '#f00'
+
+        ```
+    """
+
+    def __init__(self, kind: str, members: dict[str, Callable[..., _T]]):
+        self.kind = kind
+        self._members = dict(members)
+
+    def register(self, name: str, build: Callable[..., _T]) -> None:
+        """Adds a member.
+
+        Raises:
+            ValueError: if the name is taken by another one.
+        """
+        if self._members.get(name, build) is not build:
+            raise ValueError(f"the {self.kind} {name!r} exists already; choose another name.")
+        self._members[name] = build
+
+    def make(self, name: str, *args: Any, **options: Any) -> _T:
+        """Builds a member.
+
+        Raises:
+            ValueError: if there is none of that name (with the near ones), or if it does
+                not take these options.
+        """
+        return self[name](*args, **options)
+
+    def __getitem__(self, name: str) -> Callable[..., _T]:
+        if name in self._members:
+            return self._members[name]
+        offered = self._offered()
+        if name in offered:
+            self._members[name] = offered[name].load()
+            return self._members[name]
+        raise ValueError(f"unknown {self.kind} {name!r}; {near(name, list(self))}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members or name in self._offered()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._members, *(n for n in self._offered() if n not in self._members)])
+
+    def _offered(self) -> dict[str, importlib.metadata.EntryPoint]:
+        points = importlib.metadata.entry_points(group=f"plasticgym.{self.kind}s")
+        return {point.name: point for point in points}
+
+
+def near(name: str, known: list[str]) -> str:
+    """The names most like `name`, as the end of an error message."""
+    folded = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(str(name).lower(), folded, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(repr(folded[c]) for c in close)}?"
+    return f"known are {', '.join(sorted(known))}."
