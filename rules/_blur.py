@@ -201,19 +201,17 @@ class Blur(AbstractRule):
         return Tier.ERROR if self.wiring == "asymmetric" else Tier.GRADIENT
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
-        key_w, key_v = jax.random.split(key)
-        many = self.synapse_states
-
-        def born(key, shape: Body):
-            blocks = [newborn(shape, "linear", key=k) for k in jax.random.split(key, many)]
-            return tuple(jnp.stack(channels) for channels in zip(*blocks, strict=True))
-
-        synapses = tuple({"forward": w} for w in born(key_w, body))
+        key_forward, key_backward = jax.random.split(key)
+        channels = (self.synapse_states,)
+        forward = newborn(body, "linear", key=key_forward, channels=channels)
+        synapses = tuple({"forward": w} for w in forward)
         if self.wiring == "asymmetric":
             alive = None if body.alive is None else body.alive[::-1]
-            down = born(key_v, Body(body.layers[::-1], alive))[::-1]
+            reversed_ = Body(body.layers[::-1], alive)
+            backward = newborn(reversed_, "linear", key=key_backward, channels=channels)
             synapses = tuple(
-                block | {"backward": v[:, :-1]} for block, v in zip(synapses, down, strict=True)
+                block | {"backward": v[:, :-1]}
+                for block, v in zip(synapses, backward[::-1], strict=True)
             )
         return State(body, (), synapses)
 

@@ -8,6 +8,9 @@ Neurons hold `{"activity": h, "error": delta}`, each of shape `(batch, n)`; syna
 their `"weight"` and whatever else a rule keeps.
 """
 
+import itertools
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -17,23 +20,28 @@ from ._activations import slope
 from ._base import Body, Clamped, State
 
 
-def newborn(body: Body, activation: str, *, key: Key[Array, ""]) -> tuple[Array, ...]:
-    """One `(pre + 1, post)` per block, biases 0.
+def newborn(
+    body: Body, activation: str, *, key: Key[Array, ""], channels: tuple[int, ...] = ()
+) -> tuple[Float[Array, "*channels pre+1 post"], ...]:
+    """One array of weights per block, the last row of each, the biases, 0.
 
     Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living
-    inputs (LeCun et al., 1998).
+    inputs (LeCun et al., 1998). They are one draw, cut up: every further one would make
+    the program longer to compile.
     """
-    if len(body.layers) < 2:
+    shapes = list(itertools.pairwise(body.layers))
+    if not shapes:
         raise ValueError(
             f"`body` must have at least an input and an output layer, got {body.layers}."
         )
     gain = 2.0 if activation == "relu" else 1.0
-    blocks = []
-    for layer, key_ in enumerate(jax.random.split(key, len(body.layers) - 1)):
-        pre, post = body.layers[layer : layer + 2]
-        weights = jax.random.normal(key_, (pre, post), float)
+    draws = jax.random.normal(key, (*channels, sum(math.prod(s) for s in shapes)), float)
+    blocks, start = [], 0
+    for layer, (pre, post) in enumerate(shapes):
+        weights = draws[..., start : start + pre * post].reshape(*channels, pre, post)
         weights = weights * jnp.sqrt(gain / body.fan_in(layer))
-        blocks.append(jnp.concatenate([weights, jnp.zeros((1, post))]))
+        blocks.append(jnp.concatenate([weights, jnp.zeros((*channels, 1, post))], axis=-2))
+        start += pre * post
     return tuple(blocks)
 
 
