@@ -71,9 +71,7 @@ def born(rule: AbstractRule, problem: AbstractProblem, *, key: Key[Array, ""]) -
     return Life(state, world, key_life, jnp.zeros((), int), jnp.zeros((), bool))
 
 
-def present(
-    rule: AbstractRule, problem: AbstractProblem, life: Life
-) -> tuple[Life, Outcome]:
+def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[Life, Outcome]:
     """Observe, predict, respond, receive: one presentation up to where synapses change.
 
     Returns:
@@ -193,9 +191,7 @@ def live(
     )
 
 
-def examine(
-    rule: AbstractRule, problem: AbstractProblem, life: Life, *, part: Part
-) -> Outcome:
+def examine(rule: AbstractRule, problem: AbstractProblem, life: Life, *, part: Part) -> Outcome:
     """How a life would be scored now, on a held-out part; chance if it has diverged."""
     key = jax.random.fold_in(jax.random.fold_in(life.key, life.time), 1)
     outcome = problem.test(life.world, Frozen(rule, life.state), part=part, key=key)

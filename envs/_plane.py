@@ -104,7 +104,7 @@ FUNCTIONS: dict[str, Callable] = {
     "and": _square(lambda x, y: (x > 0) & (y > 0)),
     "moons": _moons,
     "circle": _square(lambda x, y: x**2 + y**2 < 0.8**2),
-    "slice": _square(lambda x, y: (np.abs(np.arctan2(y, x)) < np.pi / 4)),
+    "slice": _square(lambda x, y: np.abs(np.arctan2(y, x)) < np.pi / 4),
     "cross": _square(lambda x, y: (np.abs(x) < 0.3) | (np.abs(y) < 0.3)),
     "triangle": _square(_triangle),
     "blobs": _blobs,

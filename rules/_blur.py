@@ -108,9 +108,7 @@ class Blur(AbstractRule):
         static=True, default="asymmetric", kw_only=True
     )
     meeting: str = eqx.field(static=True, default="additive", kw_only=True)
-    injects: Literal["target", "error"] = eqx.field(
-        static=True, default="target", kw_only=True
-    )
+    injects: Literal["target", "error"] = eqx.field(static=True, default="target", kw_only=True)
 
     def __check_init__(self):
         k = self.states
@@ -275,9 +273,7 @@ class Blur(AbstractRule):
 def mix(states: _States, matrix: Float[Array, "k c"]) -> Float[Array, "c batch n"]:
     r"""$\sum_d a^d M_{dc}$: states into channels, as a sum that fuses with its neighbours."""
     k, channels = matrix.shape
-    return jnp.stack(
-        [sum(states[d] * matrix[d, c] for d in range(k)) for c in range(channels)]
-    )
+    return jnp.stack([sum(states[d] * matrix[d, c] for d in range(k)) for c in range(channels)])
 
 
 def _activate(names: tuple[str, ...], z: _States) -> _States:

@@ -68,5 +68,7 @@ class Oja(AbstractRule):
             x, y = (state.neurons[i]["activity"] for i in (layer, layer + 1))
             w = block["weight"]
             correlation = x.T @ (y / y.shape[0])
-            synapses.append({"weight": w + self.rate * (correlation - w * (y**2).mean(0)[None])})
+            synapses.append(
+                {"weight": w + self.rate * (correlation - w * (y**2).mean(0)[None])}
+            )
         return State(state.body, state.neurons, tuple(synapses))
