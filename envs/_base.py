@@ -3,11 +3,11 @@ from typing import Generic, Literal, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key
 
 from ..rules import AbstractRule, Body, Clamped, Feedback, State
 
-World = TypeVar("World", bound=PyTree)
+World = TypeVar("World")
 Part = Literal["train", "validation", "test"]
 
 

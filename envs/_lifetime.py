@@ -25,7 +25,8 @@ class Life(eqx.Module):
     - `time`: presentations lived.
     - `diverged`: whether outputs or loss stopped being finite, or the loss exceeded ten
       times that of chance. From then on synapses and memory stay as they are and every
-      outcome is `problem.chance`.
+      outcome is `problem.chance`. Outputs and loss are judged because a synapse that is
+      not finite matters only through them, and looking at each would cost more.
     """
 
     state: State
@@ -50,8 +51,8 @@ class Lifetime(eqx.Module):
     - `probes`: what each probe saw, with a leading axis of presentations.
     - `tests`: held-out outcomes, with a leading axis of times: after the presentations
       that were asked for, and at the end.
-    - `state`: the network at the end.
-    - `diverged`: whether it diverged.
+    - `state`: the network at the end, its neurons at rest.
+    - `diverged`: whether it diverged, at a presentation or in the test at the end.
     """
 
     losses: Float[Array, " presentations"]
@@ -167,16 +168,14 @@ def live(
         seen = tuple(probe(rule, problem, life, after) for probe in probes)
         tested = None
         if between:
-            test = functools.partial(examine, rule, problem, after, part=part)
+            test = functools.partial(_tested, rule, problem, after, part)
             tested = jax.lax.cond(test_now, test, lambda: _like(problem.chance, test))
         return after, (outcome, seen, tested)
 
     life = born(rule, problem, key=key)
     life, (outcomes, seen, tested) = jax.lax.scan(presentation, life, scheduled)
-    # Outputs can hide a synapse that is not finite; at the end nothing is hidden.
-    diverged = life.diverged | ~_finite((life.state.synapses, life.state.memory))
-    life = eqx.tree_at(lambda life: life.diverged, life, diverged)
-    final = jax.tree.map(lambda x: x[None], examine(rule, problem, life, part=part))
+    final, diverged = examine(rule, problem, life, part=part)
+    final = jax.tree.map(lambda x: x[None], final)
     if between:
         earlier = jax.tree.map(lambda x: x[jnp.asarray(between) - 1], tested)
         final = jax.tree.map(lambda *x: jnp.concatenate(x), earlier, final)
@@ -186,18 +185,24 @@ def live(
         weights=outcomes.weight,
         probes=seen,
         tests=final,
-        state=life.state,
+        state=rule.rest(life.state, problem.batch),
         diverged=diverged,
     )
 
 
-def examine(rule: AbstractRule, problem: AbstractProblem, life: Life, *, part: Part) -> Outcome:
-    """How a life would be scored now, on a held-out part; chance if it has diverged."""
+def examine(
+    rule: AbstractRule, problem: AbstractProblem, life: Life, *, part: Part
+) -> tuple[Outcome, Bool[Array, ""]]:
+    """How a life would be scored now, on a held-out part, and whether it has diverged.
+
+    The outcome is that of chance if it has, be it only on this part.
+    """
     key = jax.random.fold_in(jax.random.fold_in(life.key, life.time), 1)
     outcome = problem.test(life.world, Frozen(rule, life.state), part=part, key=key)
+    diverged = life.diverged | ~jnp.isfinite(outcome.loss).all()
     loss = jnp.minimum(outcome.loss, DIVERGED_AT * problem.chance.loss)
     outcome = Outcome(loss, outcome.score, outcome.weight)
-    return _select(life.diverged | ~jnp.isfinite(outcome.loss), problem.chance, outcome)
+    return _select(diverged, problem.chance, outcome), diverged
 
 
 @eqx.filter_jit
@@ -246,6 +251,7 @@ def _like(outcome: Outcome, function: Callable[[], Outcome]) -> Outcome:
     return jax.tree.map(lambda x, like: jnp.broadcast_to(x, like.shape), outcome, shapes)
 
 
-def _finite(tree: PyTree) -> Bool[Array, ""]:
-    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+def _tested(
+    rule: AbstractRule, problem: AbstractProblem, life: Life, part: Part
+) -> Outcome:
+    return examine(rule, problem, life, part=part)[0]

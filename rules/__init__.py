@@ -10,6 +10,7 @@ from ._blur import Blur as Blur
 from ._gene import gene as gene
 from ._genome import gene_names as gene_names
 from ._genome import genome as genome
+from ._genome import named_leaves as named_leaves
 from ._genome import with_genome as with_genome
 from ._genome_file import load_genome as load_genome
 from ._genome_file import save_genome as save_genome

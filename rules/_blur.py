@@ -261,7 +261,12 @@ class Blur(AbstractRule):
             return block["backward"]
         return jnp.swapaxes(block["forward"][:, :-1], 1, 2)
 
-    def _correlate(self, weight: Array, a: _States, b: _States) -> Array:
+    def _correlate(
+        self,
+        weight: Array,
+        a: Float[Array, "k batch up"],
+        b: Float[Array, "k batch down"],
+    ) -> Array:
         """The new weight of synapses from neurons with states `a` to others with `b`."""
         channels, batch = self.synapse_states, a.shape[1]
         pre = mix(a, self.pre[:, :channels])

@@ -1,8 +1,8 @@
 from typing import final
 
 import equinox as eqx
-from jaxtyping import Array, Float, Key
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from . import _multilayer
 from ._activations import slope

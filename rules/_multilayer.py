@@ -22,7 +22,7 @@ from ._base import Body, Clamped, State
 
 def newborn(
     body: Body, activation: str, *, key: Key[Array, ""], channels: tuple[int, ...] = ()
-) -> tuple[Float[Array, "*channels pre+1 post"], ...]:
+) -> tuple[Float[Array, "*channels _pre _post"], ...]:
     """One array of weights per block, the last row of each, the biases, 0.
 
     Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living

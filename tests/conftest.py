@@ -1,0 +1,50 @@
+"""What all tests share: strict arrays, checked annotations, and a few small things to test on."""
+
+import jax
+import jaxtyping
+
+# Before the package is first imported: every annotation in it is checked at every call.
+jaxtyping.install_import_hook("plasticgym", "beartype.beartype")
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# The tests run small programs once: compiling them is most of their time.
+jax.config.update("jax_disable_most_optimizations", True)
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+import plasticgym as pg  # noqa: E402
+
+
+@pytest.fixture
+def unchecked():
+    """Annotations are not checked, as for users: what is wrong must be found by the code."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(scope="session")
+def xor() -> pg.envs.Classification:
+    """The small problem on which most lives of the tests are spent."""
+    return pg.envs.plane("xor", hidden=(4,), batch=8, presentations=6)
+
+
+@pytest.fixture(scope="session")
+def feedback():
+    """Random feedback on `outputs` classes for a batch, every signal of it alive."""
+
+    def draw(batch: int, outputs: int, seed: int = 0) -> pg.rules.Feedback:
+        rng = np.random.default_rng(seed)
+        classes = rng.integers(0, outputs, batch)
+        return pg.rules.Feedback(
+            target=pg.rules.Clamped.full(jnp.asarray(np.eye(outputs)[classes], float)),
+            error=jnp.asarray(rng.normal(size=(batch, outputs)), float),
+            reward=jnp.asarray(rng.normal(size=batch), float),
+            boundary=jnp.asarray(rng.random(batch) < 0.5),
+        )
+
+    return draw
