@@ -1,0 +1,21 @@
+"""Meta-trainers: how a rule is obtained."""
+
+from ..rules import Registry
+from ._base import AbstractAgent as AbstractAgent
+from ._base import Generation as Generation
+from ._base import Search as Search
+from ._evolution import Evolution as Evolution
+from ._metagradient import MetaGradient as MetaGradient
+from ._run import Run as Run
+from ._run import read_run as read_run
+from ._run import resume as resume
+from ._run import start as start
+from ._train import History as History
+from ._train import Trained as Trained
+from ._train import train as train
+
+AGENTS: Registry[AbstractAgent] = Registry(
+    "agent", {"evolution": Evolution, "metagradient": MetaGradient}
+)
+register = AGENTS.register
+make = AGENTS.make

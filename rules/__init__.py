@@ -12,8 +12,11 @@ from ._genome import gene_names as gene_names
 from ._genome import genome as genome
 from ._genome import named_leaves as named_leaves
 from ._genome import with_genome as with_genome
+from ._genome_file import Genome as Genome
 from ._genome_file import load_genome as load_genome
+from ._genome_file import read_genome as read_genome
 from ._genome_file import save_genome as save_genome
+from ._genome_file import shipped as shipped
 from ._hebb import Hebb as Hebb
 from ._momentum import Momentum as Momentum
 from ._oja import Oja as Oja

@@ -30,10 +30,11 @@ class Body(eqx.Module):
     """
 
     layers: tuple[int, ...] = eqx.field(static=True, converter=tuple)
-    alive: tuple[Float[Array, " n"], ...] | None = None
+    alive: tuple[Float[Array, " _n"], ...] | None = None
 
     def __check_init__(self):
-        if not self.layers or any(not isinstance(n, int) or n < 1 for n in self.layers):
+        whole = [isinstance(n, int) and not isinstance(n, bool) for n in self.layers]
+        if not self.layers or not all(whole) or min(self.layers) < 1:
             raise ValueError(
                 f"`layers` must be positive whole numbers, one per layer, got {self.layers}."
             )

@@ -23,11 +23,13 @@ class Scale(NamedTuple):
         return value / self.unit
 
     def decode(self, entry: Float[Array, "..."]) -> Float[Array, "..."]:
-        """The inverse of `encode`."""
-        value = entry * self.unit
+        """The inverse of `encode`, rounded to what lies strictly within its range."""
+        value, limits = entry * self.unit, jnp.finfo(entry.dtype)
         if self.name == "log":
-            return jnp.exp(value)
-        return jax.nn.sigmoid(value) if self.name == "logit" else value
+            return jnp.clip(jnp.exp(value), limits.tiny, limits.max)
+        if self.name == "logit":
+            return jnp.clip(jax.nn.sigmoid(value), limits.tiny, 1.0 - limits.epsneg)
+        return value
 
 
 def gene(

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from ._base import AbstractRule
+from ._gene import check_genes
 from ._genome import named_leaves, with_leaves
-from ._registry import Registry
 
 _FORMAT = "plasticgym genome 1"
 _SHIPPED = Path(__file__).parent / "genomes"
@@ -83,30 +84,51 @@ def read_genome(path: str | os.PathLike) -> Genome:
         )
     except (KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"the header of {path} is damaged: {error}.") from error
+    if not isinstance(rule, str) or not isinstance(options, dict):
+        raise ValueError(f"the header of {path} is damaged: it names no rule with options.")
     for key, value in values.items():
         if not np.isfinite(value).all():
             raise ValueError(f"`{key}` in {path} must be finite, got NaN or infinite entries.")
     return Genome(rule, options, values, provenance)
 
 
-def load_genome(
-    registry: Registry[AbstractRule], path: str | os.PathLike, expected: str | None = None
-) -> AbstractRule:
+def load_genome(path: str | os.PathLike, expected: str | None = None) -> AbstractRule:
     """The rule that a genome file describes.
 
     Args:
-        registry: builds the rule by name.
         path: the file.
-        expected: the name that the rule must have, if any.
+        expected: the registered name that its rule must have, if any.
 
     Raises:
         ValueError: if the file is no genome, is one of another rule than `expected`, or
             does not fit the rule that it names.
     """
+    from . import RULES  # the registry stands above the rules
+
     found = read_genome(path)
     if expected is not None and found.rule != expected:
         raise ValueError(f"{path} holds a genome of {found.rule!r}, not of {expected!r}.")
-    return fitted(registry.make(found.rule, **found.options), found.values, str(path))
+    return fitted(RULES.make(found.rule, **found.options), found.values, str(path))
+
+
+def shipped(name: str) -> AbstractRule:
+    """A registered rule with the genome that comes with the package.
+
+    Where there is none, the rule is as its defaults make it.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> type(pg.rules.shipped("blur")).__name__
+        'Blur'
+
+        ```
+    """
+    from . import RULES
+
+    path = shipped_genome(name)
+    return RULES.make(name) if path is None else load_genome(path, expected=name)
 
 
 def fitted(rule: AbstractRule, values: Mapping[str, np.ndarray | Array], source: str):
@@ -119,8 +141,13 @@ def fitted(rule: AbstractRule, values: Mapping[str, np.ndarray | Array], source:
             f"{source} does not fit {type(rule).__name__}: it holds {theirs}, "
             f"the rule has {ours}."
         )
-    new = [np.asarray(values[key]).astype(leaf.dtype) for key, leaf in leaves.items()]
-    return with_leaves(rule, new)
+    new = [jnp.asarray(values[key], leaf.dtype) for key, leaf in leaves.items()]
+    rule = with_leaves(rule, new)
+    try:
+        check_genes(rule)
+    except ValueError as error:
+        raise ValueError(f"{source} does not fit {type(rule).__name__}: {error}") from error
+    return rule
 
 
 def shipped_genome(name: str) -> Path | None:

@@ -1,5 +1,6 @@
 import difflib
 import importlib.metadata
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -49,7 +50,15 @@ class Registry(Generic[_T]):
             ValueError: if there is none of that name (with the near ones), or if it does
                 not take these options.
         """
-        return self[name](*args, **options)
+        build = self[name]
+        try:
+            inspect.signature(build).bind(*args, **options)
+        except TypeError as error:
+            raise ValueError(
+                f"the {self.kind} {name!r} does not take these options: {error}; "
+                f"it is built by {name}{inspect.signature(build)}."
+            ) from error
+        return build(*args, **options)
 
     def __getitem__(self, name: str) -> Callable[..., _T]:
         if name in self._members:

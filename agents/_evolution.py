@@ -1,0 +1,161 @@
+import functools
+from collections.abc import Sequence
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..envs import AbstractProblem, live
+from ..envs._base import check_sizes
+from ..rules import AbstractRule, genome, with_genome
+from ..rules._registry import near
+from ._base import AbstractAgent, Generation, Search, check_problems, over_problems, stream_and_held_out
+
+_WORST = -1.0
+
+
+@final
+class Evolution(AbstractAgent):
+    r"""Evolves the genome of any rule with a strategy of evosax.
+
+    Every member of a generation lives in the same worlds from the same births, so that
+    only genomes differ. The fitness of a life is
+
+    $$\tfrac12 \big(\bar s_\text{stream} + s_\text{validation}\big), \quad
+    s = \frac{\text{score} - \text{chance}}{1 - \text{chance}},$$
+
+    of the weighted mean score of its own stream, before learning from it, and of its
+    score on the validation part at its end: 0 for knowing nothing and for a diverged
+    life, 1 for being right from the first presentation. A genome's fitness is the mean
+    over problems and lives.
+
+    **Arguments:**
+
+    - `strategy`: the name of an evosax algorithm, as evosax spells it.
+    - `population`: genomes per generation.
+    - `lives`: lives per genome, problem and generation.
+    - `spread`: standard deviation of the first generation, in gene units, for strategies
+      that have one.
+
+    **Raises:**
+
+    - `ValueError`: if the strategy is unknown, a size is not positive, or `spread` is not.
+
+    ??? cite "Reference"
+
+        Hansen, Müller, Koumoutsakos, "Reducing the time complexity of the derandomized
+        evolution strategy with covariance matrix adaptation", 2003; Lange, "evosax:
+        JAX-based evolution strategies", 2022.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.agents.Evolution(population=16).strategy
+        'CMA_ES'
+
+        ```
+    """
+
+    strategy: str = eqx.field(static=True, default="CMA_ES")
+    population: int = eqx.field(static=True, default=64)
+    lives: int = eqx.field(static=True, default=2)
+    spread: Float[Array, ""] = eqx.field(
+        default=1.0, converter=lambda value: jnp.asarray(value, float)
+    )
+
+    def __check_init__(self):
+        check_sizes(population=self.population, lives=self.lives)
+        if self.population < 4:
+            raise ValueError(f"`population` must be at least 4, got {self.population}.")
+        if not self.spread > 0:
+            raise ValueError(f"`spread` must be positive, got {self.spread}.")
+        if self.strategy not in _strategies():
+            raise ValueError(
+                f"unknown `strategy` {self.strategy!r}; "
+                f"{near(self.strategy, list(_strategies()))}"
+            )
+
+    def init(
+        self, rule: AbstractRule, problems: Sequence[AbstractProblem], *, key: Key[Array, ""]
+    ) -> Search:
+        check_problems(problems)
+        strategy, params = self._strategy(rule)
+        key, key_init, key_first = jax.random.split(key, 3)
+        start = genome(rule)
+        if hasattr(strategy, "get_mean"):
+            progress = strategy.init(key_init, start, params)
+        else:
+            noise = jax.random.normal(key_first, (self.population, start.size), start.dtype)
+            first = start[None] + self.spread * noise.at[0].set(0.0)
+            fitness, _ = self.fitness(rule, problems, first, key=key_first)
+            progress = strategy.init(key_init, first, -fitness, params)
+        return Search(progress, key, jnp.zeros((), int))
+
+    def update(
+        self, rule: AbstractRule, problems: Sequence[AbstractProblem], search: Search
+    ) -> tuple[Search, Generation]:
+        strategy, params = self._strategy(rule)
+        key = jax.random.fold_in(search.key, search.generation)
+        key_ask, key_live, key_tell = jax.random.split(key, 3)
+        vectors, progress = strategy.ask(key_ask, search.progress, params)
+        fitness, diverged = self.fitness(rule, problems, vectors, key=key_live)
+        progress, _ = strategy.tell(key_tell, vectors, -fitness, progress, params)
+        report = Generation(fitness.max(), fitness.mean(), diverged.mean())
+        return Search(progress, search.key, search.generation + 1), report
+
+    def champion(self, rule: AbstractRule, search: Search) -> AbstractRule:
+        """The mean of the strategy's distribution; without one, its best member."""
+        strategy, _ = self._strategy(rule)
+        if hasattr(strategy, "get_mean"):
+            return with_genome(rule, strategy.get_mean(search.progress))
+        return with_genome(rule, search.progress.best_solution)
+
+    def fitness(
+        self,
+        rule: AbstractRule,
+        problems: Sequence[AbstractProblem],
+        vectors: Float[Array, "members genes"],
+        *,
+        key: Key[Array, ""],
+    ) -> tuple[Float[Array, " members"], Float[Array, " members"]]:
+        """The fitness of genomes and the share of their lives that diverged."""
+        keys = jax.random.split(key, (len(problems), self.lives))
+
+        def member(vector: Float[Array, " genes"]):
+            born_with = with_genome(rule, vector)
+
+            def life(problem: AbstractProblem, key: Key[Array, ""]):
+                record = live(born_with, problem, key=key)
+                score = stream_and_held_out(record, record.scores, record.tests.score[-1])
+                chance = problem.chance.score
+                return (score - chance) / (1.0 - chance), record.diverged.astype(float)
+
+            fitness, diverged = over_problems(life, problems, keys=keys)
+            fitness = jnp.where(jnp.isfinite(fitness), fitness, _WORST)
+            return fitness.mean(), diverged.mean()
+
+        return jax.vmap(member)(vectors)
+
+    def _strategy(self, rule: AbstractRule):
+        strategy = _build(self.strategy, self.population, genome(rule).size)
+        params = strategy.default_params
+        if hasattr(params, "std_init"):
+            params = params.replace(std_init=self.spread)
+        return strategy, params
+
+
+@functools.cache
+def _strategies() -> dict[str, type]:
+    from evosax.algorithms import distribution_based_algorithms, population_based_algorithms
+
+    return {**distribution_based_algorithms, **population_based_algorithms}
+
+
+@functools.cache
+def _build(strategy: str, population: int, genes: int):
+    # Methods of evosax are compiled per instance, so instances are shared.
+    with jax.ensure_compile_time_eval():
+        return _strategies()[strategy](population_size=population, solution=jnp.zeros(genes))

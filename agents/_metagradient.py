@@ -1,0 +1,109 @@
+from collections.abc import Sequence
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..envs import AbstractProblem, live
+from ..envs._base import check_sizes
+from ..rules import AbstractRule, genome, with_genome
+from ._base import AbstractAgent, Generation, Search, check_problems, over_problems, stream_and_held_out
+
+
+@final
+class MetaGradient(AbstractAgent):
+    r"""Descends the gradient of lifetimes by the genome, through the whole life.
+
+    The loss of a life, in multiples of the problem's chance loss, is
+
+    $$\tfrac12 \big(\bar L_\text{stream} + L_\text{validation}\big),$$
+
+    the weighted mean loss of its own stream before learning from it, and the loss on the
+    validation part at its end. Gradients are taken per life; those of diverged lives and
+    those that are not finite are dropped, and the mean of the others moves the genome
+    with Adam after clipping its norm. Memory grows with the length of the life.
+
+    **Arguments:**
+
+    - `rate`: the learning rate of Adam, in gene units.
+    - `clip`: the largest norm of a meta-gradient.
+    - `lives`: lives per problem and meta-step.
+
+    **Raises:**
+
+    - `ValueError`: if a size, `rate` or `clip` is not positive.
+
+    ??? cite "Reference"
+
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent",
+        NeurIPS 2016; optax (DeepMind, 2020).
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.agents.MetaGradient(lives=4).lives
+        4
+
+        ```
+    """
+
+    rate: Float[Array, ""] = eqx.field(
+        default=0.03, converter=lambda value: jnp.asarray(value, float)
+    )
+    clip: Float[Array, ""] = eqx.field(
+        default=1.0, converter=lambda value: jnp.asarray(value, float)
+    )
+    lives: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self):
+        check_sizes(lives=self.lives)
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+
+    def init(
+        self, rule: AbstractRule, problems: Sequence[AbstractProblem], *, key: Key[Array, ""]
+    ) -> Search:
+        check_problems(problems)
+        vector = genome(rule)
+        progress = {"genome": vector, "optimizer": self._optimizer().init(vector)}
+        return Search(progress, key, jnp.zeros((), int))
+
+    def update(
+        self, rule: AbstractRule, problems: Sequence[AbstractProblem], search: Search
+    ) -> tuple[Search, Generation]:
+        import optax
+
+        vector = search.progress["genome"]
+        key = jax.random.fold_in(search.key, search.generation)
+        keys = jax.random.split(key, (len(problems), self.lives))
+
+        def life(problem: AbstractProblem, key: Key[Array, ""]):
+            def loss(vector: Float[Array, " genes"]):
+                record = live(with_genome(rule, vector), problem, key=key)
+                loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
+                return loss / problem.chance.loss, record.diverged
+
+            return jax.value_and_grad(loss, has_aux=True)(vector)
+
+        (losses, diverged), gradients = over_problems(life, problems, keys=keys)
+        good = jnp.isfinite(gradients).all(-1) & ~diverged
+        total = jnp.where(good[..., None], gradients, 0.0).sum((0, 1))
+        gradient = total / jnp.maximum(good.sum(), 1).astype(total.dtype)
+        optimizer = self._optimizer()
+        change, state = optimizer.update(gradient, search.progress["optimizer"], vector)
+        progress = {"genome": optax.apply_updates(vector, change), "optimizer": state}
+        fitness = 1.0 - losses.mean()
+        report = Generation(fitness, fitness, diverged.astype(float).mean())
+        return Search(progress, search.key, search.generation + 1), report
+
+    def champion(self, rule: AbstractRule, search: Search) -> AbstractRule:
+        return with_genome(rule, search.progress["genome"])
+
+    def _optimizer(self):
+        import optax
+
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.rate))
