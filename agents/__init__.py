@@ -6,6 +6,7 @@ from ._base import Generation as Generation
 from ._base import Search as Search
 from ._evolution import Evolution as Evolution
 from ._metagradient import MetaGradient as MetaGradient
+from ._plot import plot as plot
 from ._run import Run as Run
 from ._run import read_run as read_run
 from ._run import resume as resume
@@ -15,7 +16,7 @@ from ._train import Trained as Trained
 from ._train import train as train
 
 AGENTS: Registry[AbstractAgent] = Registry(
-    "agent", {"evolution": Evolution, "metagradient": MetaGradient}
+    "agent", {"cma-es": Evolution, "evolution": Evolution, "metagradient": MetaGradient}
 )
 register = AGENTS.register
 make = AGENTS.make

@@ -11,7 +11,14 @@ from ..envs import AbstractProblem, live
 from ..envs._base import check_sizes
 from ..rules import AbstractRule, genome, with_genome
 from ..rules._registry import near
-from ._base import AbstractAgent, Generation, Search, check_problems, over_problems, stream_and_held_out
+from ._base import (
+    AbstractAgent,
+    Generation,
+    Search,
+    check_problems,
+    over_problems,
+    stream_and_held_out,
+)
 
 _WORST = -1.0
 

@@ -9,7 +9,14 @@ from jaxtyping import Array, Float, Key
 from ..envs import AbstractProblem, live
 from ..envs._base import check_sizes
 from ..rules import AbstractRule, genome, with_genome
-from ._base import AbstractAgent, Generation, Search, check_problems, over_problems, stream_and_held_out
+from ._base import (
+    AbstractAgent,
+    Generation,
+    Search,
+    check_problems,
+    over_problems,
+    stream_and_held_out,
+)
 
 
 @final

@@ -173,7 +173,10 @@ def _save(folder: Path, run: Run, rule: AbstractRule, trained: Trained) -> None:
     tensors = {f"search{name}": leaf for name, leaf in _leaves(search).items()}
     tensors |= {f"history.{name}": row for name, row in history._asdict().items()}
     header = {"format": _FORMAT, "run": _identity(run)}
-    rows = [f"{i + 1},{b:.6g},{m:.6g},{d:.6g}" for i, (b, m, d) in enumerate(zip(*history))]
+    rows = [
+        f"{i + 1},{b:.6g},{m:.6g},{d:.6g}"
+        for i, (b, m, d) in enumerate(zip(*history, strict=True))
+    ]
     table = "\n".join(["generation,best,mean,diverged", *rows, ""])
     save_genome(
         folder / _GENOME,
@@ -218,9 +221,7 @@ def _load(
         raise ValueError(f"the checkpoint {path} belongs to another run or version.")
     like = eqx.filter_eval_shape(begin, agent, rule, problems, seed=run.seed)
     paths, structure = jax.tree.flatten_with_path(like)
-    expected = {
-        f"search{jax.tree_util.keystr(p)}": (leaf, _is_key(leaf)) for p, leaf in paths
-    }
+    expected = {f"search{jax.tree_util.keystr(p)}": (leaf, _is_key(leaf)) for p, leaf in paths}
     missing = (expected.keys() | {f"history.{n}" for n in History._fields}) ^ found.keys()
     if missing:
         raise ValueError(f"the checkpoint {path} does not fit this version: {sorted(missing)}.")

@@ -75,7 +75,8 @@ def train(
         >>> import plasticgym as pg
         >>> agent = pg.agents.Evolution(population=4, lives=1)
         >>> problem = pg.envs.plane("xor", hidden=(4,), presentations=5)
-        >>> pg.agents.train(agent, pg.rules.SGD(), [problem], generations=2, seed=0).history.mean.shape
+        >>> trained = pg.agents.train(agent, pg.rules.SGD(), [problem], generations=2, seed=0)
+        >>> trained.history.mean.shape
         (2,)
 
         ```

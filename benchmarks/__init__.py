@@ -1,6 +1,7 @@
 """Suites of problems, and how rules are scored on them."""
 
 from ..rules import Registry
+from ._entry import entry as entry
 from ._evaluate import evaluate as evaluate
 from ._plot import plot as plot
 from ._reference import Reference as Reference

@@ -54,6 +54,5 @@ class Result:
 
     @property
     def normalised(self) -> Float[np.ndarray, " seeds"]:
-        """The last held-out score between chance (0) and `upper` (1); 0 if diverged."""
-        score = (self.last - self.chance) / (self.upper - self.chance)
-        return np.where(self.diverged, 0.0, score)
+        """The last held-out score between chance (0, as for diverged lives) and `upper` (1)."""
+        return (self.last - self.chance) / (1.0 - self.chance)

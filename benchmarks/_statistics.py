@@ -51,12 +51,13 @@ def iqm(values: Float[np.ndarray, "*rows n"]) -> Float[np.ndarray, "*rows"]:
     n = values.shape[-1]
     if n == 0:
         raise ValueError(f"`values` must hold at least one value, got shape {values.shape}.")
-    return np.sort(values, axis=-1)[..., n // 4 : n - n // 4].mean(-1)
+    kept = np.sort(values, axis=-1)[..., n // 4 : n - n // 4]
+    return np.asarray(kept.mean(-1))
 
 
 def bootstrap(
     statistic: Callable[[np.ndarray], np.ndarray],
-    strata: Sequence[Float[np.ndarray, " values"]],
+    strata: Sequence[Float[np.ndarray, " _"]],
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -106,7 +107,7 @@ def bootstrap(
 _TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
-def half_width(values: Float[np.ndarray, "n *rest"]) -> Float[np.ndarray, "*rest"]:
+def half_width(values: Float[np.ndarray, " n *rest"]) -> Float[np.ndarray, " *rest"]:
     r"""Half the width of the 95% interval of a mean over the first axis, by Student's t.
 
     It is $t_{0.975, n-1}\, s / \sqrt n$; NaN for a single value. Means over seeds get
@@ -117,7 +118,7 @@ def half_width(values: Float[np.ndarray, "n *rest"]) -> Float[np.ndarray, "*rest
     n = values.shape[0]
     if n < 2:
         return np.full(values.shape[1:], np.nan)
-    return stdtrit(n - 1, _TAILS[1]) * values.std(0, ddof=1) / np.sqrt(n)
+    return np.asarray(stdtrit(n - 1, _TAILS[1]) * values.std(0, ddof=1) / np.sqrt(n))
 
 
 def area(

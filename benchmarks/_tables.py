@@ -1,5 +1,3 @@
-from collections.abc import Iterable
-
 import numpy as np
 from jaxtyping import Float
 from rich import box
@@ -27,7 +25,7 @@ def tables(report: Report) -> list[Table]:
         >>> suite = benchmarks.Suite("mine-v0", seen={"xor": small}, unseen={}, seeds=(0, 1))
         >>> report = benchmarks.evaluate({"sgd": rules.SGD(rate=0.1)}, suite)
         >>> [str(table.title).split(":")[0] for table in benchmarks.tables(report)]
-        ['Seen problems', 'Learning curves on seen problems', 'Summary']
+        ['Seen problems', 'Learning curves, seen problems', 'Summary']
 
         ```
     """
@@ -40,28 +38,107 @@ def tables(report: Report) -> list[Table]:
 def _scores(report: Report, split: str) -> Table:
     table = _table(
         f"{split.capitalize()} problems: scores on the {report.part} part",
-        f"mean over {_seeds(report)} ± half its 95% interval (Student's t); area: under the "
-        "learning curve; stream: while learning; failed: lives that diverged",
+        f"last: mean after the whole life, {len(report.seeds)} seeds, ± its 95% interval "
+        "(Student's t); area: mean height of the learning curve; stream: mean score while "
+        "learning; failed: lives that diverged",
     )
-    table.add_column("problem", style="bold")
-    for heading in ("chance", "last score", "area", "stream", "failed"):
+    table.add_column("problem", style="bold", overflow="fold")
+    table.add_column("chance", justify="right")
+    table.add_column("rule", overflow="fold")
+    for heading in ("last", "area", "stream", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.columns.insert(2, _left("rule"))
     for setting in report.suite.splits[split]:
         results = {rule: report.results[rule][setting] for rule in report.results}
-        best = max(float(result.last.mean()) for result in results.values())
+        best = max(result.last.mean() for result in results.values())
         for row, (rule, result) in enumerate(results.items()):
-            mean = float(result.last.mean())
+            top = result.last.mean() == best and len(results) > 1
+            mean, half = _number(result.last.mean()), _number(half_width(result.last))
             table.add_row(
-                *(("", "") if row else (setting, f"{result.chance:.3f}")),
+                "" if row else setting,
+                "" if row else _number(result.chance),
                 rule,
-                Text(
-                    f"{mean:.3f} ± {_number(half_width(result.last))}",
-                    style="bold" if mean == best and len(results) > 1 else "",
-                ),
-                f"{result.area.mean():.3f}",
-                f"{result.stream_area.mean():.3f}",
-                f"{int(result.diverged.sum())}/{len(result.diverged)}",
+                Text(f"{mean} ± {half}", style="bold" if top else ""),
+                _number(result.area.mean()),
+                _number(result.stream_area.mean()),
+                f"{result.diverged.sum()}/{len(result.diverged)}",
                 end_section=row == len(results) - 1,
             )
     return table
+
+
+def _curves(report: Report, split: str) -> Table:
+    table = _table(
+        f"Learning curves, {split} problems: {report.part} score after n presentations",
+        f"bars: from chance to {report.reference.name}",
+    )
+    results = [report.results[rule] for rule in report.results]
+    longest = max(len(r[s].times) for r in results for s in report.suite.splits[split])
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    for _ in range(longest):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for setting in report.suite.splits[split]:
+        times = results[0][setting].times
+        blank = [""] * (longest - len(times))
+        heads = [Text(f"n={t}" if t == 1 else str(t), style="dim") for t in times]
+        table.add_row(Text(setting, style="bold"), *heads, *blank)
+        for row, (rule, of) in enumerate(report.results.items()):
+            curve = of[setting].held_out.mean(0)
+            numbers = [_number(score).removeprefix("0") for score in curve]
+            bars = Text(_bars(of[setting], curve), style="cyan")
+            last = row == len(results) - 1
+            table.add_row(f"  {rule}", *numbers, *blank, bars, end_section=last)
+    return table
+
+
+def _summary(report: Report) -> Table:
+    table = _table(
+        f"Summary: {report.suite.id}, {report.part} part, last scores normalised",
+        f"0: chance; 1: {report.reference.name}; IQM: interquartile mean over problems and "
+        "seeds, with its 95% interval (bootstrap stratified by problem); worst: lowest "
+        "median of a problem",
+    )
+    table.add_column("rule", style="bold", overflow="fold")
+    table.add_column("problems")
+    for heading in ("IQM", "95% interval", "mean", "worst"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    table.add_column("failed", justify="right")
+    for rule in report.results:
+        for row, split in enumerate(report.suite.splits):
+            summary = report.summary(rule, split)
+            table.add_row(
+                "" if row else rule,
+                f"{split} ({len(report.suite.splits[split])})",
+                Text(_number(summary.iqm), style="bold"),
+                f"{_number(summary.low)} .. {_number(summary.high)}",
+                _number(summary.mean),
+                _number(summary.worst_median),
+                summary.worst,
+                f"{summary.failures:.1%}",
+                end_section=row == len(report.suite.splits) - 1,
+            )
+    return table
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        box=box.SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _number(value: float | np.floating | np.ndarray) -> str:
+    return f"{float(value):.3f}" if np.isfinite(value) else "?"
+
+
+def _bars(result: Result, curve: Float[np.ndarray, " times"]) -> str:
+    heights = (curve - result.chance) / (result.upper - result.chance)
+    levels = np.clip(heights * len(_BARS), 0, len(_BARS) - 1).astype(int)
+    return "".join(_BARS[level] for level in levels)

@@ -17,6 +17,8 @@ from ._lifetime import lives as lives
 from ._lifetime import present as present
 from ._lifetime import step as step
 from ._plane import plane as plane
+from ._problem_id import problem_id as problem_id
+from ._problem_id import shell_name as shell_name
 from ._tables import breast_cancer as breast_cancer
 from ._tables import digits as digits
 from ._tables import wine as wine

@@ -24,6 +24,9 @@ from ._registry import Registry as Registry
 from ._sgd import SGD as SGD
 from ._signals import Signal as Signal
 from ._signals import Tier as Tier
+from ._spelled import Spelled as Spelled
+from ._spelled import spelled as spelled
+from ._spelled import spelled_list as spelled_list
 
 RULES: Registry[AbstractRule] = Registry(
     "rule",

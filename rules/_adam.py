@@ -13,7 +13,9 @@ from ._signals import Signal, Tier
 
 @final
 class Adam(AbstractRule):
-    r"""Backpropagation with Adam, $g = \nabla_W L$:
+    r"""Backpropagation with Adam.
+
+    With $g = \nabla_W L$ the gradient of the mean loss of the batch,
 
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
     v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
@@ -41,7 +43,8 @@ class Adam(AbstractRule):
 
         ```python
         >>> import jax, plasticgym as pg
-        >>> sorted(pg.rules.Adam().init(pg.rules.Body((4, 2)), key=jax.random.key(0)).synapses[0])
+        >>> state = pg.rules.Adam().init(pg.rules.Body((4, 2)), key=jax.random.key(0))
+        >>> sorted(state.synapses[0])
         ['mean', 'square', 'weight']
 
         ```

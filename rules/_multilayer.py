@@ -2,7 +2,8 @@
 
 Layer $l$ has activities $h_l$; block $l$ holds weights $W_l$ whose last row is the bias:
 
-$$h_0 = x, \\quad h_{l+1} = \\sigma([h_l, 1]\\, W_l), \\quad \\text{outputs} = [h_{L-1}, 1]\\, W_{L-1}.$$
+$$h_0 = x, \\quad h_{l+1} = \\sigma([h_l, 1]\\, W_l), \\quad
+\\text{outputs} = [h_{L-1}, 1]\\, W_{L-1}.$$
 
 Neurons hold `{"activity": h, "error": delta}`, each of shape `(batch, n)`; synapses hold
 their `"weight"` and whatever else a rule keeps.
@@ -77,7 +78,7 @@ def backward(
     error: Float[Array, "batch outputs"],
     activation: str,
 ) -> State:
-    """Errors from the outputs downwards: $\\delta_l = \\sigma'_l \\odot \\delta_{l+1} W_l^T$."""
+    """Errors from the outputs down: $\\delta_l = \\sigma'_l \\odot \\delta_{l+1} W_l^T$."""
     body, neurons = state.body, list(state.neurons)
     error = body.mask(len(state.synapses), error)
     neurons[-1] = {"activity": neurons[-1]["activity"], "error": error}

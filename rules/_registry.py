@@ -51,12 +51,13 @@ class Registry(Generic[_T]):
                 not take these options.
         """
         build = self[name]
+        signature = inspect.signature(build)
         try:
-            inspect.signature(build).bind(*args, **options)
+            signature.bind(*args, **options)
         except TypeError as error:
             raise ValueError(
                 f"the {self.kind} {name!r} does not take these options: {error}; "
-                f"it is built by {name}{inspect.signature(build)}."
+                f"there are {', '.join(signature.parameters) or 'none'}."
             ) from error
         return build(*args, **options)
 

@@ -1,0 +1,257 @@
+"""The command line: `plasticgym`, `python -m plasticgym`."""
+
+import contextlib
+import functools
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+_BAD_INPUT, _INTERRUPTED = 2, 130
+_LIFE = "life: presentations x batch; chance: the score of knowing nothing"
+
+app = typer.Typer(
+    help="Learning problems whose agent is a local update rule.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console()
+_err = Console(stderr=True)
+
+
+def _option(text: str):
+    return typer.Option(help=text)
+
+
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 2 bad input, 130 interrupted."""
+    try:
+        app()
+    except (ValueError, ModuleNotFoundError) as error:
+        _err.print("[bold red]error:[/]", end=" ")
+        _err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(_BAD_INPUT)
+    except KeyboardInterrupt:
+        _err.print("interrupted")
+        sys.exit(_INTERRUPTED)
+
+
+@app.command()
+def problems() -> None:
+    """List the problems that a rule can live in."""
+    from . import envs
+
+    table = Table("problem", "id", "body", "life", "chance", caption=_LIFE)
+    for name in envs.PROBLEMS:
+        problem = envs.problem(name)
+        table.add_row(
+            envs.shell_name(name),
+            name,
+            "-".join(map(str, problem.body.layers)),
+            f"{problem.presentations} x {problem.batch}",
+            f"{float(problem.chance.score):.3f}",
+        )
+    _out.print(table)
+
+
+@app.command()
+def rules() -> None:
+    """List the rules, how local they are, what they read, and their genes."""
+    from .rules import RULES, genome, shipped
+
+    table = Table("rule", "tier", "reads", "genes", "about")
+    for name in RULES:
+        rule = shipped(name)
+        table.add_row(
+            name,
+            str(rule.tier),
+            ", ".join(sorted(map(str, rule.reads))) or "nothing",
+            str(genome(rule).size),
+            (type(rule).__doc__ or "").split("\n")[0].split(":")[0].rstrip("."),
+        )
+    _out.print(table)
+
+
+@app.command()
+def train(
+    rule: Annotated[str | None, typer.Argument(help="As blur or 'blur(states=4)'.")] = None,
+    on: Annotated[str | None, _option("Problems, as digits,'xor(batch=16)'.")] = None,
+    suite: Annotated[str | None, _option("Train on what this suite lists as seen.")] = None,
+    agent: Annotated[str, _option("cma-es, metagradient, 'cma-es(lives=4)'.")] = "cma-es",
+    generations: Annotated[int, _option("Updates of the genome, in all.")] = 100,
+    seed: Annotated[int, _option("Of all that is random.")] = 0,
+    out: Annotated[Path | None, _option("A new folder for the run.")] = None,
+    resume: Annotated[Path | None, _option("Go on with the run in this folder.")] = None,
+) -> None:
+    """Find a genome for a rule, or go on with a run that was interrupted."""
+    from . import agents
+
+    if resume is not None:
+        if rule or on or suite or out:
+            raise ValueError(
+                "`--resume` goes on with a run as it was; give no RULE, --on, --suite or --out."
+            )
+        run, folder, go = agents.read_run(resume), resume, agents.resume
+    else:
+        run = _new_run(rule, on, suite, agent, generations, seed)
+        folder = out or Path("runs") / f"{run.rule}-{run.agent}-{run.seed}"
+        go = functools.partial(agents.start, run)
+    names = ", ".join(run.problems)
+    _out.print(f"training [bold]{run.rule}[/] by {run.agent} on {names} in {folder}")
+    try:
+        with _progress("generation") as progress:
+            task = progress.add_task("compiling", total=run.generations)
+
+            def show(trained: agents.Trained, seconds: float) -> None:
+                best, mean, diverged = (row[-1] for row in trained.history)
+                progress.update(
+                    task,
+                    completed=int(trained.search.generation),
+                    description=f"best {best:.3f}  mean {mean:.3f}  diverged {diverged:.1%}",
+                )
+
+            trained = go(folder, on_generation=show)
+    except KeyboardInterrupt:
+        _err.print("interrupted; go on with:", _quoted("train --resume", folder))
+        sys.exit(_INTERRUPTED)
+    mean = trained.history.mean
+    _out.print(f"mean fitness {mean[0]:.3f} at first, {mean[-1]:.3f} at the end")
+    _out.print("score it with:", _quoted("evaluate", folder), highlight=False)
+
+
+@app.command()
+def evaluate(
+    entries: Annotated[
+        list[str], typer.Argument(help="Names, 'sgd(rate=0.1)', folders of runs, genome files.")
+    ],
+    suite: Annotated[str, _option("The suite.")] = "smoke-v0",
+    seed: Annotated[int | None, _option("First seed, instead of the suite's.")] = None,
+    json: Annotated[Path | None, _option("Write all figures to this file.")] = None,
+    plot: Annotated[Path | None, _option("Draw learning curves into this file.")] = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Score rules on seen and unseen problems, side by side."""
+    from . import benchmarks
+
+    for path in (json, plot):
+        _check_free(path, overwrite=overwrite)
+    chosen = benchmarks.suite(suite)
+    seeds = chosen.seeds
+    if seed is not None:
+        seeds = tuple(range(seed, seed + len(chosen.seeds)))
+    scored = {text.rstrip("/"): benchmarks.entry(text) for text in entries}
+    if len(scored) < len(entries):
+        raise ValueError(f"`entries` must all differ, got {', '.join(entries)}.")
+    with _progress("scored") as progress:
+        task = progress.add_task("")
+        report = benchmarks.evaluate(
+            scored,
+            chosen,
+            seeds=seeds,
+            on_progress=lambda done, total, label: progress.update(
+                task, completed=done, total=total, description=label
+            ),
+        )
+    for table in benchmarks.tables(report):
+        _out.print(table)
+    if json is not None:
+        report.save(json)
+        _out.print(f"figures in {json}")
+    if plot is not None:
+        benchmarks.plot(report, plot)
+        _out.print(f"learning curves in {plot}")
+
+
+@app.command()
+def plot(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    out: Annotated[Path | None, _option("The picture; DIR/history.png otherwise.")] = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Draw how a run went."""
+    from . import agents
+
+    path = out or folder / "history.png"
+    _check_free(out, overwrite=overwrite)
+    agents.plot(folder, path)
+    _out.print(f"fitness by generation in {path}")
+
+
+def _new_run(
+    rule: str | None, on: str | None, suite: str | None, agent: str, generations: int, seed: int
+):
+    from . import agents, benchmarks, envs
+    from .rules import spelled, spelled_list
+
+    if rule is None:
+        raise ValueError("name the RULE to train, as in: plasticgym train blur --on digits,xor")
+    if (on is None) == (suite is None):
+        raise ValueError("say what to train on: `--on digits,xor` or `--suite smoke-v0`.")
+    if suite is not None:
+        seen = benchmarks.suite(suite).seen.items()
+        where = {name: (setting.problem, dict(setting.options)) for name, setting in seen}
+    else:
+        where = {}
+        for item in spelled_list(on or ""):
+            name = item.name if item.name not in where else f"{item.name}-{len(where)}"
+            where[name] = (envs.problem_id(item.name), item.options)
+    rule_, agent_ = spelled(rule), spelled(agent)
+    return agents.Run(
+        rule=rule_.name,
+        options=rule_.options,
+        problems=where,
+        agent=agent_.name,
+        agent_options=agent_.options,
+        generations=generations,
+        seed=seed,
+        command=shlex.join(["plasticgym", *sys.argv[1:]]),
+    )
+
+
+def _quoted(command: str, path: Path) -> str:
+    return f"plasticgym {command} {shlex.quote(str(path))}"
+
+
+def _check_free(path: Path | None, *, overwrite: bool) -> None:
+    if path is None:
+        return
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists already; choose another name or add --overwrite.")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} into.")
+
+
+@contextlib.contextmanager
+def _progress(unit: str):
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=_err) as progress:
+        yield progress
+
+
+if __name__ == "__main__":
+    main()

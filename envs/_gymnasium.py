@@ -1,0 +1,105 @@
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import parse_env_id
+
+from ..rules import RULES, AbstractRule
+from ..rules._registry import near
+from ._base import AbstractProblem
+from ._role import AbstractRole
+from ._steering import Steering
+from ._synapses import Synapses
+
+
+def register_ids(names: Iterable[str]) -> None:
+    """Gives each problem that has none yet its id, `plasticgym/<name>`, in Gymnasium.
+
+    Nothing is built or loaded before an environment is made.
+
+    Raises:
+        ValueError: if a name cannot be part of an id.
+    """
+    for name in names:
+        try:
+            namespace, *_ = parse_env_id(f"plasticgym/{name}")
+        except gymnasium.error.Error:
+            namespace = None
+        if namespace != "plasticgym":
+            raise ValueError(
+                "`name` must be made of letters, digits, `_`, `-` and `.`, such as "
+                f'"Digits-v0", got {name!r}.'
+            )
+        if f"plasticgym/{name}" not in gymnasium.registry:
+            gymnasium.register(
+                f"plasticgym/{name}",
+                entry_point="plasticgym.envs._single:LearningEnv",
+                vector_entry_point="plasticgym.envs._vector:LearningVectorEnv",
+                kwargs={"problem": name},
+            )
+
+
+def make_role(
+    problem: str | AbstractProblem,
+    rule: str | AbstractRule | None,
+    render_mode: str | None,
+    options: dict[str, Any],
+) -> AbstractRole:
+    """Builds a role; each option goes to the first of role, problem, rule that takes it."""
+    from . import PROBLEMS  # which is made after this module
+
+    if render_mode is not None:
+        raise ValueError(
+            f"`render_mode` must be None, there is no other yet; got {render_mode!r}."
+        )
+    builders: dict[str, Callable] = {"role": Synapses if rule is None else Steering}
+    if not isinstance(problem, AbstractProblem):
+        builders["problem"] = PROBLEMS[problem]
+    if rule is not None and not isinstance(rule, AbstractRule):
+        builders["rule"] = RULES[rule]
+    given = _sorted_out(builders, options)
+    if not isinstance(problem, AbstractProblem):
+        problem = builders["problem"](**given["problem"])
+    if rule is None:
+        return Synapses(problem, **given["role"])
+    if not isinstance(rule, AbstractRule):
+        rule = builders["rule"](**given["rule"])
+    return Steering(problem, rule, **given["role"])
+
+
+def _sorted_out(
+    builders: dict[str, Callable], options: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The options that go to each builder."""
+    takes = {kind: inspect.signature(build).parameters for kind, build in builders.items()}
+    known = {
+        name: kind
+        for kind, parameters in reversed(takes.items())
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and not (kind == "role" and parameter.kind is not parameter.KEYWORD_ONLY)
+    }
+    anything = [
+        kind
+        for kind, parameters in takes.items()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    ]
+    given: dict[str, dict[str, Any]] = {kind: {} for kind in builders}
+    for name, value in options.items():
+        if name not in known and not anything:
+            raise ValueError(f"unknown option `{name}`; {near(name, list(known))}")
+        kind = known[name] if name in known else anything[0]
+        # A specification that was stored as JSON has lists for tuples.
+        given[kind][name] = tuple(value) if isinstance(value, list) else value
+    return given
+
+
+def make_spaces(role: AbstractRole) -> tuple[spaces.Box, spaces.Box]:
+    """What is seen and what is done in one environment."""
+    return (
+        spaces.Box(-role.bound, role.bound, role.observed, np.float32),
+        spaces.Box(-1.0, 1.0, role.acted, np.float32),
+    )

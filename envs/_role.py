@@ -1,0 +1,157 @@
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from ..rules import AbstractRule
+from ._base import AbstractProblem, Outcome
+from ._lifetime import Life, examine
+from ._lifetime import _select as select
+
+EPSILON = 0.01  # joins every loss before its logarithm is taken
+
+
+class Progress(eqx.Module):
+    """How a life has gone so far.
+
+    **Arguments:**
+
+    - `loss`, `score`: of the latest presentation of positive weight; before the first
+      one, those of chance.
+    - `best_loss`, `best_score`: the lowest and the highest of them.
+    """
+
+    loss: Float[Array, ""]
+    score: Float[Array, ""]
+    best_loss: Float[Array, ""]
+    best_score: Float[Array, ""]
+
+    @classmethod
+    def at_chance(cls, chance: Outcome) -> "Progress":
+        return cls(chance.loss, chance.score, chance.loss, chance.score)
+
+    def after(self, outcome: Outcome) -> "Progress":
+        """After one more presentation; one of weight 0 leaves everything as it was."""
+        met = Progress(
+            outcome.loss,
+            outcome.score,
+            jnp.minimum(self.best_loss, outcome.loss),
+            jnp.maximum(self.best_score, outcome.score),
+        )
+        return select(outcome.weight > 0, met, self)
+
+
+class Episode(eqx.Module):
+    """A life in progress, and what its agent has been told of it.
+
+    **Arguments:**
+
+    - `life`: the life.
+    - `progress`: how it has gone.
+    - `paid`: the loss up to which reward has been paid.
+    """
+
+    life: Life
+    progress: Progress
+    paid: Float[Array, ""]
+
+
+class Verdict(eqx.Module):
+    """What is known at the end of an episode, by the names it has in the last `info`.
+
+    **Arguments:**
+
+    - `score`: of the network on the validation part.
+    - `loss`: the last one of the training stream.
+    - `diverged`: whether the network diverged.
+    """
+
+    score: Float[Array, "*lives"]
+    loss: Float[Array, "*lives"]
+    diverged: Bool[Array, "*lives"]
+
+
+class AbstractRole(eqx.Module):
+    """What an agent is in a life: what it sees and what its actions do.
+
+    Pure functions of an [`Episode`][plasticgym.envs.Episode]; the environments compile
+    them, and other interfaces can be built on them.
+    """
+
+    problem: eqx.AbstractVar[AbstractProblem]
+    columns: eqx.AbstractVar[tuple[str, ...]]  # names an observation along its last axis
+
+    @property
+    @abc.abstractmethod
+    def observed(self) -> tuple[int, ...]:
+        """The shape of an observation."""
+
+    @property
+    @abc.abstractmethod
+    def acted(self) -> tuple[int, ...]:
+        """The shape of an action, whose entries lie in [-1, 1]; beyond, they are clipped."""
+
+    @property
+    @abc.abstractmethod
+    def bound(self) -> float:
+        """The largest magnitude of an entry of an observation; beyond, it is clipped."""
+
+    @abc.abstractmethod
+    def begin(self, *, key: Key[Array, ""]) -> Episode:
+        """A new-born network in a new world."""
+
+    @abc.abstractmethod
+    def act(self, episode: Episode, action: Float[Array, " actions"]) -> Episode:
+        """The life after an action; `paid` stays as it was."""
+
+    @abc.abstractmethod
+    def see(self, episode: Episode) -> Float[Array, "..."]:
+        """The observation before it is clipped."""
+
+    @abc.abstractmethod
+    def rule(self, action: Float[Array, " actions"]) -> AbstractRule:
+        """The rule that the network lives under with this action."""
+
+
+def observe(role: AbstractRole, episode: Episode) -> Float[Array, "..."]:
+    """What the agent sees: finite, single precision, within the bound of the role."""
+    seen = jnp.nan_to_num(role.see(episode), nan=0.0, posinf=role.bound, neginf=-role.bound)
+    return jnp.clip(seen, -role.bound, role.bound).astype(jnp.float32)
+
+
+def transition(
+    role: AbstractRole, episode: Episode, action: Float[Array, " actions"]
+) -> tuple[Episode, Float[Array, ""], Bool[Array, ""]]:
+    r"""One action.
+
+    Returns:
+        The episode after it; the reward $\log(L + 0.01) - \log(L' + 0.01)$, with $L$ the
+        loss of the training stream up to which reward has been paid, at first that of
+        chance, and $L'$ the one after the action; and whether the life is over.
+    """
+    after = role.act(episode, jnp.clip(action.astype(float), -1.0, 1.0))
+    loss = after.progress.loss
+    reward = jnp.log(episode.paid + EPSILON) - jnp.log(loss + EPSILON)
+    over = after.life.time >= role.problem.presentations
+    return Episode(after.life, after.progress, loss), reward, over
+
+
+def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]) -> Verdict:
+    """How a life that is over, after `action`, did on the validation part."""
+    rule = role.rule(jnp.clip(action.astype(float), -1.0, 1.0))
+    outcome, diverged = examine(rule, role.problem, episode.life, part="validation")
+    return Verdict(outcome.score, episode.progress.loss, diverged)
+
+
+def root_mean_square(values: Array) -> Float[Array, ""]:
+    """The size of an entry, whatever the shape."""
+    return jnp.sqrt(jnp.mean(jnp.square(values)))
+
+
+def check_positive(**settings: float) -> None:
+    """Raises a `ValueError` naming the first setting that is no positive finite number."""
+    for name, value in settings.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < float("inf"):
+            raise ValueError(f"`{name}` must be a positive number, got {value!r}.")

@@ -1,0 +1,115 @@
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ..rules import AbstractRule
+from ._base import AbstractProblem
+from ._boundary import asked_task, check_open, checked_action, draw_key, task_key
+from ._gymnasium import make_role, make_spaces
+from ._program import Program, single
+
+
+class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A life as a Gymnasium environment: you are its rule, or you steer one.
+
+    `gymnasium.make("plasticgym/Digits-v0")` makes one; there is an id for each problem.
+    If you name a rule, you act on its genome (see [`Steering`][plasticgym.envs.Steering]);
+    if you name none, you are the rule (see [`Synapses`][plasticgym.envs.Synapses]).
+    Actions lie in [-1, 1] and are clipped to it. The reward of an action is
+
+    $$\\log(L + 0.01) - \\log(L' + 0.01),$$
+
+    with $L$ and $L'$ the last losses of the training stream, before learning from them,
+    before and after the action; the first $L$ is `problem.chance.loss`, so that nothing
+    is earned by starting badly. An episode is one life, whose length you can know: it is
+    part of the problem and not a limit put on it, so the episode ends `terminated`, never
+    `truncated`, and there is nothing after it whose value could be estimated. A network
+    that diverges lives on, frozen, with the loss of chance. The last `info` holds
+
+    - `"score"`: that of the network on the validation part. The test part stays shut.
+    - `"loss"`: the last of the training stream.
+    - `"diverged"`: whether the network diverged.
+
+    `reset(options={"task": n})` gives the network and the world that
+    [`live`][plasticgym.envs.live] gives for the key `jax.random.key(n)`.
+
+    Args:
+        problem: a registered name, or a problem.
+        rule: a registered name, or a rule; `None` if you are the rule.
+        render_mode: `None`; there is no picture yet.
+        **options: those of `Synapses` or `Steering`, of the problem and of the rule, such
+            as `tier="gradient"`, `hidden=(32,)` and `states=4`.
+
+    Raises:
+        ValueError: if a name or option is unknown, or an option is out of its range.
+
+    !!! example
+
+        ```python
+        >>> import gymnasium, plasticgym
+        >>> env = gymnasium.make("plasticgym/Xor-v0", rule="sgd")
+        >>> observation, info = env.reset(seed=0)
+        >>> *_, terminated, truncated, info = env.step(env.action_space.sample())
+        >>> terminated, sorted(info)
+        (True, ['diverged', 'loss', 'score'])
+
+        ```
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(
+        self,
+        problem: str | AbstractProblem,
+        *,
+        rule: str | AbstractRule | None = None,
+        render_mode: str | None = None,
+        **options: Any,
+    ):
+        self.role = make_role(problem, rule, render_mode, options)
+        self.observation_space, self.action_space = make_spaces(self.role)
+        self._acted = self.role.acted
+        self._program = Program(self.role, single)
+        self._episode = None
+        self._closed = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of an observation along its last axis."""
+        return self.role.columns
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        check_open(self._closed)
+        task = asked_task(options)
+        super().reset(seed=seed)
+        key = draw_key(self.np_random) if task is None else task_key(task)
+        self._episode, seen = self._program.reset(key)
+        return np.array(seen), {}
+
+    def step(self, action: np.ndarray):
+        check_open(self._closed)
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded(
+                "`step` needs a life to go on with: call `reset` first, and after each "
+                "episode that has ended."
+            )
+        action = checked_action(action, self._acted)
+        stepped = self._program.step(self._episode, action)
+        over = bool(stepped.over)
+        self._episode = None if over else stepped.episode
+        info: dict[str, Any] = {}
+        if over:
+            verdict = stepped.verdict
+            info = {
+                "score": float(verdict.score),
+                "loss": float(verdict.loss),
+                "diverged": bool(verdict.diverged),
+            }
+        return np.array(stepped.shown), float(stepped.reward), over, False, info
+
+    def close(self) -> None:
+        self._episode = None
+        self._closed = True

@@ -1,0 +1,85 @@
+"""Names: near ones in errors, members from outside, and no name taken twice."""
+
+import pytest
+
+import plasticgym as pg
+from plasticgym.rules import RULES, Registry
+
+
+@pytest.fixture
+def colours():
+    return Registry("colour", {"red": lambda: "#f00", "green": lambda: "#0f0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sdg", "did you mean 'sgd'"),
+        ("SGD", "did you mean 'sgd'"),
+        ("adm", "did you mean 'adam'"),
+        ("momentun", "did you mean 'momentum'"),
+        ("blurr", "did you mean 'blur'"),
+        ("hebbian", "did you mean 'hebb'"),
+        ("zzzzzz", "known are adam, "),
+        ("", "known are adam, "),
+    ],
+)
+def test_an_unknown_rule_gets_the_near_names(name, hint):
+    with pytest.raises(ValueError, match=rf"unknown rule {name!r}; .*{hint}"):
+        pg.rules.make(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Digits", "'Digits-v0'"),
+        ("digits-v0", "'Digits-v0'"),
+        ("Digits-v1", "'Digits-v0'"),
+        ("xor-v0", "'Xor-v0'"),
+        ("BreastCancer", "'BreastCancer-v0'"),
+        ("zzzzzz", "known are And-v0, "),
+    ],
+)
+def test_an_unknown_problem_gets_the_near_names(name, hint):
+    with pytest.raises(ValueError, match=rf"unknown problem '{name}'; .*{hint}"):
+        pg.envs.problem(name)
+
+
+def test_every_member_can_be_built_by_its_name():
+    for name in RULES:
+        assert name in RULES
+        assert isinstance(pg.rules.make(name), pg.rules.AbstractRule)
+
+
+def test_options_reach_the_builder():
+    assert float(pg.rules.make("sgd", rate=0.5).rate) == 0.5
+    assert pg.rules.make("blur", states=4).states == 4
+    assert pg.envs.problem("Xor-v0", hidden=(7,)).body.layers == (2, 7, 2)
+
+
+def test_an_option_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match=r"sgd.*rte|rte.*sgd"):
+        pg.rules.make("sgd", rte=0.5)
+
+
+def test_members_from_outside(colours):
+    colours.register("blue", lambda shade="#00f": shade)
+    assert "blue" in colours
+    assert list(colours) == ["red", "green", "blue"]
+    assert colours.make("blue", shade="#008") == "#008"
+
+
+def test_a_taken_name_is_refused(colours):
+    with pytest.raises(ValueError, match="the colour 'red' exists already; choose another"):
+        colours.register("red", lambda: "#f11")
+    assert colours.make("red") == "#f00"
+
+
+def test_registering_the_same_member_again_changes_nothing(colours):
+    colours.register("red", colours["red"])
+    assert list(colours) == ["red", "green"]
+
+
+def test_registries_share_nothing(colours):
+    assert "red" not in RULES
+    assert "sgd" not in colours
