@@ -55,4 +55,4 @@ class Result:
     @property
     def normalised(self) -> Float[np.ndarray, " seeds"]:
         """The last held-out score between chance (0, as for diverged lives) and `upper` (1)."""
-        return (self.last - self.chance) / (1.0 - self.chance)
+        return (self.last - self.chance) / (self.upper - self.chance)

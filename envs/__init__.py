@@ -1,6 +1,7 @@
 """What a problem is, the problems there are, and lives in them."""
 
 import functools
+from collections.abc import Callable
 
 from ..rules import Registry
 from ._base import AbstractProblem as AbstractProblem
@@ -9,6 +10,7 @@ from ._base import Outcome as Outcome
 from ._base import Part as Part
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
+from ._gymnasium import check_name, register_ids
 from ._lifetime import Life as Life
 from ._lifetime import Lifetime as Lifetime
 from ._lifetime import born as born
@@ -17,11 +19,20 @@ from ._lifetime import lives as lives
 from ._lifetime import present as present
 from ._lifetime import step as step
 from ._plane import plane as plane
+from ._role import AbstractRole as AbstractRole
+from ._role import Episode as Episode
+from ._role import Progress as Progress
+from ._role import Verdict as Verdict
+from ._single import LearningEnv as LearningEnv
+from ._steering import Steering as Steering
+from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
+from ._synapses import Synapses as Synapses
 from ._problem_id import problem_id as problem_id
 from ._problem_id import shell_name as shell_name
 from ._tables import breast_cancer as breast_cancer
 from ._tables import digits as digits
 from ._tables import wine as wine
+from ._vector import LearningVectorEnv as LearningVectorEnv
 
 PROBLEMS: Registry[AbstractProblem] = Registry(
     "problem",
@@ -41,5 +52,16 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Blobs-v0": functools.partial(plane, "blobs"),
     },
 )
-register = PROBLEMS.register
 problem = PROBLEMS.make
+register_ids(PROBLEMS)
+
+
+def register(name: str, build: Callable[..., AbstractProblem]) -> None:
+    """Adds a problem, under this name here and as `plasticgym/<name>` in Gymnasium.
+
+    Raises:
+        ValueError: if the name is taken by another one or cannot be part of an id.
+    """
+    check_name(name)
+    PROBLEMS.register(name, build)
+    register_ids([name])

@@ -15,24 +15,25 @@ from ._steering import Steering
 from ._synapses import Synapses
 
 
+def check_name(name: str) -> None:
+    """Raises a `ValueError` if the name of a problem cannot be part of an id."""
+    try:
+        namespace, *_ = parse_env_id(f"plasticgym/{name}")
+    except gymnasium.error.Error:
+        namespace = None
+    if namespace != "plasticgym":
+        raise ValueError(
+            "`name` must be made of letters, digits, `_`, `-` and `.`, such as "
+            f'"Digits-v0", got {name!r}.'
+        )
+
+
 def register_ids(names: Iterable[str]) -> None:
     """Gives each problem that has none yet its id, `plasticgym/<name>`, in Gymnasium.
 
     Nothing is built or loaded before an environment is made.
-
-    Raises:
-        ValueError: if a name cannot be part of an id.
     """
     for name in names:
-        try:
-            namespace, *_ = parse_env_id(f"plasticgym/{name}")
-        except gymnasium.error.Error:
-            namespace = None
-        if namespace != "plasticgym":
-            raise ValueError(
-                "`name` must be made of letters, digits, `_`, `-` and `.`, such as "
-                f'"Digits-v0", got {name!r}.'
-            )
         if f"plasticgym/{name}" not in gymnasium.registry:
             gymnasium.register(
                 f"plasticgym/{name}",

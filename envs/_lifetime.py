@@ -251,7 +251,5 @@ def _like(outcome: Outcome, function: Callable[[], Outcome]) -> Outcome:
     return jax.tree.map(lambda x, like: jnp.broadcast_to(x, like.shape), outcome, shapes)
 
 
-def _tested(
-    rule: AbstractRule, problem: AbstractProblem, life: Life, part: Part
-) -> Outcome:
+def _tested(rule: AbstractRule, problem: AbstractProblem, life: Life, part: Part) -> Outcome:
     return examine(rule, problem, life, part=part)[0]

@@ -26,7 +26,9 @@ def problem_id(name: str) -> str:
         return name
     found = [known for known in PROBLEMS if _folded(name) in (_folded(known), _bare(known))]
     if not found:
-        raise ValueError(f"unknown problem {name!r}; {near(name, [*map(shell_name, PROBLEMS)])}")
+        raise ValueError(
+            f"unknown problem {name!r}; {near(name, [*map(shell_name, PROBLEMS)])}"
+        )
     return max(found, key=_version)
 
 

@@ -39,7 +39,7 @@ class Oja(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.01)
+    rate: Float[Array, ""] = gene(scale="log", default=0.003)
 
     @property
     def reads(self) -> frozenset[Signal]:

@@ -164,7 +164,8 @@ def test_a_picture_shows_its_curves(report, tmp_path):
     pixels = (image.imread(tmp_path / "curves.png")[..., :3] * 255).round().astype(int)
     assert pixels.shape[0] > 500
     assert pixels.shape[1] > 800
-    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):  # of either rule
+    lines = np.array([[0x00, 0x72, 0xB2], [0xD5, 0x5E, 0x00]])  # the colours of the two rules
+    for colour in (*lines, *(0.2 * lines + 0.8 * 255)):  # and those of their bands
         assert (np.abs(pixels - colour).max(-1) <= 2).sum() > 500
     benchmarks.plot(report, tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text()

@@ -21,7 +21,11 @@ NAMES = list(pg.envs.PROBLEMS)
 # Kept unseen while rules are designed: built and checked for form, but no network in them.
 UNSEEN = {"Wine-v0", "BreastCancer-v0", "Cross-v0", "Triangle-v0", "Blobs-v0"}
 PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
-SIZES = {"Digits-v0": (997, 300, 500), "Wine-v0": (98, 30, 50), "BreastCancer-v0": (319, 100, 150)}
+SIZES = {
+    "Digits-v0": (997, 300, 500),
+    "Wine-v0": (98, 30, 50),
+    "BreastCancer-v0": (319, 100, 150),
+}
 CHECKSUMS = {
     "Digits-v0": 3268208988,
     "Wine-v0": 2067175552,
@@ -244,9 +248,7 @@ VIEWED = ["Digits-v0", "Xor-v0"]
 @pytest.mark.parametrize("name", VIEWED)
 def test_a_view_is_drawn_per_world_and_keeps_lengths(name, view):
     problem = build(name, view)
-    views = np.asarray(
-        jax.vmap(lambda k: problem.reset(key=k).view)(jax.random.split(KEY, 8))
-    )
+    views = np.asarray(jax.vmap(lambda k: problem.reset(key=k).view)(jax.random.split(KEY, 8)))
     n = problem.body.layers[0]
     assert len(np.unique(views.round(4), axis=0)) > 1
     for matrix in views:

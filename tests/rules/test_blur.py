@@ -195,9 +195,7 @@ def test_a_batch_without_signal_only_decays_synapses():
     """With targets masked, inputs zero and linear neurons without bias, W becomes f~ W."""
     rule = dataclasses.replace(Blur.hebbian(), synapse_keep=0.5)
     state = rule.rest(rule.init(Body((3, 4, 2)), key=KEY), BATCH)
-    nothing = Clamped(
-        jnp.zeros((BATCH, 2)), jnp.zeros((BATCH, 2), bool), jnp.ones(BATCH, bool)
-    )
+    nothing = Clamped(jnp.zeros((BATCH, 2)), jnp.zeros((BATCH, 2), bool), jnp.ones(BATCH, bool))
     feedback = Feedback(
         nothing, jnp.zeros((BATCH, 2)), jnp.zeros(BATCH), jnp.zeros(BATCH, bool)
     )
@@ -284,7 +282,10 @@ def test_options_change_what_it_reads_and_its_tier():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"forward": np.ones((1, 1))}, r"`forward` must have at least two states, got shape \(1"),
+        (
+            {"forward": np.ones((1, 1))},
+            r"`forward` must have at least two states, got shape \(1",
+        ),
         ({"forward": np.ones((2, 3))}, r"`forward` must have shape \(2, 2\), got \(2, 3\)"),
         ({"backward": np.ones((3, 3))}, r"`backward` must have shape \(2, 2\), got \(3, 3\)"),
         ({"pre": np.ones(2)}, r"`pre` must have shape \(2, 2\), got \(2,\)"),

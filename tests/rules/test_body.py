@@ -45,5 +45,7 @@ def test_without_alive_nothing_is_computed():
 
 
 def test_free_neurons_are_known_as_zero():
-    clamped = Clamped(jnp.full((1, 3), 7.0), jnp.array([[True, False, True]]), jnp.ones(1, bool))
+    clamped = Clamped(
+        jnp.full((1, 3), 7.0), jnp.array([[True, False, True]]), jnp.ones(1, bool)
+    )
     np.testing.assert_array_equal(clamped.known, [[7.0, 0.0, 7.0]])

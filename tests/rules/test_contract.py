@@ -61,9 +61,7 @@ def test_neurons_lead_to_batch_and_synapses_join_neighbours(rule):
     assert len(state.synapses) == len(BODY.layers) - 1
     for n, layer in zip(BODY.layers, state.neurons, strict=True):
         assert all(leaf.shape[-2:] == (BATCH, n) for leaf in jax.tree.leaves(layer))
-    for pre, post, block in zip(
-        BODY.layers[:-1], BODY.layers[1:], state.synapses, strict=True
-    ):
+    for pre, post, block in zip(BODY.layers[:-1], BODY.layers[1:], state.synapses, strict=True):
         forward, backward = {(pre, post), (pre + 1, post)}, {(post, pre), (post + 1, pre)}
         leaves = jax.tree.leaves(block)
         assert leaves

@@ -110,7 +110,10 @@ def test_the_moments_of_an_optimizer_are_states_of_its_synapses(xor):
         (lambda: Adam(decay_squares=0.0), r"`decay_squares` must lie strictly in \(0, 1\)"),
         (lambda: Adam(epsilon=-0.5), r"`epsilon` must be positive, got -0.5"),
         (lambda: SGD(activation="relo"), r"unknown activation 'relo'; did you mean 'relu'\?"),
-        (lambda: Adam(activation="tanh'"), r"unknown activation \"tanh'\"; did you mean 'tanh'"),
+        (
+            lambda: Adam(activation="tanh'"),
+            r"unknown activation \"tanh'\"; did you mean 'tanh'",
+        ),
     ],
 )
 def test_what_is_out_of_range_is_refused(build, message):

@@ -70,9 +70,7 @@ def test_hebbs_weights_reach_the_closed_form_at_its_own_speed():
     rule = Hebb(rate=0.1, decay=0.5)
     state = rule.init(Body((2, 1, 1)), key=KEY)
     start = jnp.ones((3, 1))
-    state = rule.rest(
-        pg.rules.State(state.body, (), ({"weight": start}, state.synapses[1])), 4
-    )
+    state = rule.rest(pg.rules.State(state.body, (), ({"weight": start}, state.synapses[1])), 4)
     for steps in range(1, 4):
         state, _ = rule.predict(state, Clamped.full(inputs), key=KEY)
         state = rule.adapt(state, key=KEY)
