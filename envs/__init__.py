@@ -10,9 +10,10 @@ from ._base import Outcome as Outcome
 from ._base import Part as Part
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
-from ._gymnasium import check_name, register_ids
+from ._gymnasium import register_id, register_ids
 from ._lifetime import Life as Life
 from ._lifetime import Lifetime as Lifetime
+from ._lifetime import Probe as Probe
 from ._lifetime import born as born
 from ._lifetime import live as live
 from ._lifetime import lives as lives
@@ -27,6 +28,9 @@ from ._single import LearningEnv as LearningEnv
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
 from ._synapses import Synapses as Synapses
+from ._probes import gradient_angle as gradient_angle
+from ._probes import update_norm as update_norm
+from ._probes import weight_norms as weight_norms
 from ._problem_id import problem_id as problem_id
 from ._problem_id import shell_name as shell_name
 from ._tables import breast_cancer as breast_cancer
@@ -62,6 +66,5 @@ def register(name: str, build: Callable[..., AbstractProblem]) -> None:
     Raises:
         ValueError: if the name is taken by another one or cannot be part of an id.
     """
-    check_name(name)
+    register_id(name)
     PROBLEMS.register(name, build)
-    register_ids([name])

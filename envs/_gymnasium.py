@@ -1,11 +1,11 @@
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.registration import parse_env_id
 
 from ..rules import RULES, AbstractRule
 from ..rules._registry import near
@@ -15,32 +15,37 @@ from ._steering import Steering
 from ._synapses import Synapses
 
 
-def check_name(name: str) -> None:
-    """Raises a `ValueError` if the name of a problem cannot be part of an id."""
+def register_id(name: str) -> None:
+    """Gives a problem its id in Gymnasium, `plasticgym/<name>`, if it has none yet.
+
+    Nothing is built or loaded before an environment is made.
+
+    Raises:
+        ValueError: if the name cannot be part of an id.
+    """
+    if f"plasticgym/{name}" in gymnasium.registry:
+        return
     try:
-        namespace, *_ = parse_env_id(f"plasticgym/{name}")
-    except gymnasium.error.Error:
-        namespace = None
-    if namespace != "plasticgym":
-        raise ValueError(
-            "`name` must be made of letters, digits, `_`, `-` and `.`, such as "
-            f'"Digits-v0", got {name!r}.'
+        gymnasium.register(
+            f"plasticgym/{name}",
+            entry_point="plasticgym.envs._single:LearningEnv",
+            vector_entry_point="plasticgym.envs._vector:LearningVectorEnv",
+            kwargs={"problem": name},
         )
+    except gymnasium.error.Error as error:
+        raise ValueError(
+            f"`name` must fit into an id of Gymnasium, such as \"Digits-v0\", got {name!r}: "
+            f"{error}"
+        ) from error
 
 
 def register_ids(names: Iterable[str]) -> None:
-    """Gives each problem that has none yet its id, `plasticgym/<name>`, in Gymnasium.
-
-    Nothing is built or loaded before an environment is made.
-    """
+    """Gives problems their ids; warns of those, from other packages, that can have none."""
     for name in names:
-        if f"plasticgym/{name}" not in gymnasium.registry:
-            gymnasium.register(
-                f"plasticgym/{name}",
-                entry_point="plasticgym.envs._single:LearningEnv",
-                vector_entry_point="plasticgym.envs._vector:LearningVectorEnv",
-                kwargs={"problem": name},
-            )
+        try:
+            register_id(name)
+        except ValueError as error:
+            warnings.warn(str(error), stacklevel=2)
 
 
 def make_role(

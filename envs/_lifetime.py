@@ -79,7 +79,7 @@ def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[L
         The life, at the same `time`, and the outcome of this presentation: that of
         chance if the network has diverged by now.
     """
-    key_predict, key_receive, _ = _keys(life)
+    key_predict, key_receive, _ = keys_of(life)
     state, outputs = rule.predict(life.state, problem.observe(life.world), key=key_predict)
     world, feedback, outcome = problem.respond(life.world, outputs)
     state = rule.receive(state, feedback.only(rule.reads), key=key_receive)
@@ -88,7 +88,7 @@ def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[L
     diverged = life.diverged | ~sound
     return (
         Life(state, world, life.key, life.time, diverged),
-        _select(diverged, problem.chance, outcome),
+        select(diverged, problem.chance, outcome),
     )
 
 
@@ -104,13 +104,13 @@ def step(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[Life
         The life after this presentation and the outcome before learning from it.
     """
     life_, outcome = present(rule, problem, life)
-    return finish(life_, rule.adapt(life_.state, key=_keys(life)[2])), outcome
+    return finish(life_, rule.adapt(life_.state, key=keys_of(life)[2])), outcome
 
 
 def finish(life: Life, adapted: State) -> Life:
     """The life after a presentation, given how its network adapted."""
     kept = life.state
-    synapses, memory = _select(
+    synapses, memory = select(
         life.diverged, (kept.synapses, kept.memory), (adapted.synapses, adapted.memory)
     )
     state = State(kept.body, adapted.neurons, synapses, memory)
@@ -202,7 +202,7 @@ def examine(
     diverged = life.diverged | ~jnp.isfinite(outcome.loss).all()
     loss = jnp.minimum(outcome.loss, DIVERGED_AT * problem.chance.loss)
     outcome = Outcome(loss, outcome.score, outcome.weight)
-    return _select(diverged, problem.chance, outcome), diverged
+    return select(diverged, problem.chance, outcome), diverged
 
 
 @eqx.filter_jit
@@ -236,11 +236,12 @@ def lives(
     )(keys)
 
 
-def _keys(life: Life) -> Key[Array, "3"]:
+def keys_of(life: Life) -> Key[Array, "3"]:
+    """The keys of this presentation: of predict, receive and adapt."""
     return jax.random.split(jax.random.fold_in(life.key, life.time), 3)
 
 
-def _select(where: Bool[Array, ""], this: PyTree, other: PyTree) -> PyTree:
+def select(where: Bool[Array, ""], this: PyTree, other: PyTree) -> PyTree:
     """`this` where the flag is set, else `other`, leaf by leaf."""
     return jax.tree.map(lambda a, b: jnp.where(where, a, b), this, other)
 

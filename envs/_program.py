@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-from ._lifetime import _select as select
+from ._lifetime import select
 from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
 
 

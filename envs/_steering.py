@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from ..rules import AbstractRule, State, gene_names, genome, with_genome
 from ._base import AbstractProblem, check_sizes
 from ._lifetime import Life, born, step
-from ._lifetime import _select as select
+from ._lifetime import select
 from ._role import EPSILON, AbstractRole, Episode, Progress, check_positive, root_mean_square
 
 _LEARNING = ("time_left", "loss", "best_loss", "score", "best_score")

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from ..rules import SGD, AbstractRule, Body, Clamped, Feedback, Signal, State, Tier, _multilayer
 from ..rules._registry import near
 from ._base import AbstractProblem
-from ._lifetime import _select as select
+from ._lifetime import select
 from ._lifetime import born, finish, present
 from ._role import AbstractRole, Episode, Progress, check_positive
 
