@@ -1,4 +1,5 @@
 import abc
+import contextlib
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -93,6 +94,13 @@ def stream_and_held_out(record: Lifetime, values: Float[Array, " presentations"]
     """Half the weighted mean of a life's own stream, half what it was tested to be."""
     weight = jnp.maximum(record.weights.sum(), 1.0)
     return ((values * record.weights).sum() / weight + held_out) / 2.0
+
+
+@contextlib.contextmanager
+def promoting():
+    """For libraries that mix dtypes and ranks, however strict the caller is about them."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def check_problems(problems: Sequence[AbstractProblem]) -> None:

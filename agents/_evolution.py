@@ -17,6 +17,7 @@ from ._base import (
     Search,
     check_problems,
     over_problems,
+    promoting,
     stream_and_held_out,
 )
 
@@ -93,12 +94,14 @@ class Evolution(AbstractAgent):
         key, key_init, key_first = jax.random.split(key, 3)
         start = genome(rule)
         if hasattr(strategy, "get_mean"):
-            progress = strategy.init(key_init, start, params)
+            with promoting():
+                progress = strategy.init(key_init, start, params)
         else:
             noise = jax.random.normal(key_first, (self.population, start.size), start.dtype)
             first = start[None] + self.spread * noise.at[0].set(0.0)
             fitness, _ = self.fitness(rule, problems, first, key=key_first)
-            progress = strategy.init(key_init, first, -fitness, params)
+            with promoting():
+                progress = strategy.init(key_init, first, -fitness, params)
         return Search(progress, key, jnp.zeros((), int))
 
     def update(
@@ -107,9 +110,11 @@ class Evolution(AbstractAgent):
         strategy, params = self._strategy(rule)
         key = jax.random.fold_in(search.key, search.generation)
         key_ask, key_live, key_tell = jax.random.split(key, 3)
-        vectors, progress = strategy.ask(key_ask, search.progress, params)
+        with promoting():
+            vectors, progress = strategy.ask(key_ask, search.progress, params)
         fitness, diverged = self.fitness(rule, problems, vectors, key=key_live)
-        progress, _ = strategy.tell(key_tell, vectors, -fitness, progress, params)
+        with promoting():
+            progress, _ = strategy.tell(key_tell, vectors, -fitness, progress, params)
         report = Generation(fitness.max(), fitness.mean(), diverged.mean())
         return Search(progress, search.key, search.generation + 1), report
 
@@ -148,7 +153,8 @@ class Evolution(AbstractAgent):
 
     def _strategy(self, rule: AbstractRule):
         strategy = _build(self.strategy, self.population, genome(rule).size)
-        params = strategy.default_params
+        with promoting():
+            params = strategy.default_params
         if hasattr(params, "std_init"):
             params = params.replace(std_init=self.spread)
         return strategy, params
@@ -164,5 +170,5 @@ def _strategies() -> dict[str, type]:
 @functools.cache
 def _build(strategy: str, population: int, genes: int):
     # Methods of evosax are compiled per instance, so instances are shared.
-    with jax.ensure_compile_time_eval():
+    with jax.ensure_compile_time_eval(), promoting():
         return _strategies()[strategy](population_size=population, solution=jnp.zeros(genes))

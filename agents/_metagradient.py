@@ -15,6 +15,7 @@ from ._base import (
     Search,
     check_problems,
     over_problems,
+    promoting,
     stream_and_held_out,
 )
 
@@ -101,7 +102,8 @@ class MetaGradient(AbstractAgent):
         total = jnp.where(good[..., None], gradients, 0.0).sum((0, 1))
         gradient = total / jnp.maximum(good.sum(), 1).astype(total.dtype)
         optimizer = self._optimizer()
-        change, state = optimizer.update(gradient, search.progress["optimizer"], vector)
+        with promoting():
+            change, state = optimizer.update(gradient, search.progress["optimizer"], vector)
         progress = {"genome": optax.apply_updates(vector, change), "optimizer": state}
         fitness = 1.0 - losses.mean()
         report = Generation(fitness, fitness, diverged.astype(float).mean())

@@ -53,9 +53,9 @@ class Run:
         """The agent, the rule and the problems."""
         from . import AGENTS  # the registry stands above the agents
 
-        rule = RULES.make(self.rule, **self.options)
-        problems = tuple(PROBLEMS.make(i, **o) for i, o in self.problems.values())
-        return AGENTS.make(self.agent, **self.agent_options), rule, problems
+        rule = RULES.make(self.rule, **_tuples(self.options))
+        problems = tuple(PROBLEMS.make(i, **_tuples(o)) for i, o in self.problems.values())
+        return AGENTS.make(self.agent, **_tuples(self.agent_options)), rule, problems
 
 
 def start(
@@ -126,12 +126,16 @@ def read_run(folder: str | os.PathLike) -> Run:
     if not path.is_file():
         raise ValueError(f"{folder} holds no run: there is no {_RUN} in it.")
     try:
-        told = json.loads(path.read_text())
-        if told.pop("format", None) != _FORMAT:
-            raise ValueError(f"{path} is not a run of this version ({_FORMAT!r}).")
-        told.pop("plasticgym", None)
-        return Run(**told)
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        told = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error
+    if told.pop("format", None) != _FORMAT:
+        raise ValueError(f"{path} is not a run of this version ({_FORMAT!r}).")
+    told.pop("plasticgym", None)
+    try:
+        problems = {name: (i, dict(o)) for name, (i, o) in told.pop("problems").items()}
+        return Run(**told, problems=problems)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
 
 
@@ -245,6 +249,11 @@ def _leaves(search: Search) -> dict[str, np.ndarray]:
         data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
         named[jax.tree_util.keystr(path)] = np.asarray(data)
     return named
+
+
+def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they were before JSON made lists of tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
 
 
 def _is_key(leaf) -> bool:

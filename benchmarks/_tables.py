@@ -73,7 +73,7 @@ def _curves(report: Report, split: str) -> Table:
     )
     results = [report.results[rule] for rule in report.results]
     longest = max(len(r[s].times) for r in results for s in report.suite.splits[split])
-    table.show_header = False
+    table.show_header, table.box, table.pad_edge = False, None, False
     table.add_column(no_wrap=True)
     for _ in range(longest):
         table.add_column(justify="right", no_wrap=True)
@@ -83,12 +83,12 @@ def _curves(report: Report, split: str) -> Table:
         blank = [""] * (longest - len(times))
         heads = [Text(f"n={t}" if t == 1 else str(t), style="dim") for t in times]
         table.add_row(Text(setting, style="bold"), *heads, *blank)
-        for row, (rule, of) in enumerate(report.results.items()):
+        for rule, of in report.results.items():
             curve = of[setting].held_out.mean(0)
             numbers = [_number(score).removeprefix("0") for score in curve]
             bars = Text(_bars(of[setting], curve), style="cyan")
-            last = row == len(results) - 1
-            table.add_row(f"  {rule}", *numbers, *blank, bars, end_section=last)
+            table.add_row(f"  {rule}", *numbers, *blank, bars)
+        table.add_row()
     return table
 
 

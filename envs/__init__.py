@@ -20,6 +20,11 @@ from ._lifetime import lives as lives
 from ._lifetime import present as present
 from ._lifetime import step as step
 from ._plane import plane as plane
+from ._probes import gradient_angle as gradient_angle
+from ._probes import update_norm as update_norm
+from ._probes import weight_norms as weight_norms
+from ._problem_id import problem_id as problem_id
+from ._problem_id import shell_name as shell_name
 from ._role import AbstractRole as AbstractRole
 from ._role import Episode as Episode
 from ._role import Progress as Progress
@@ -28,11 +33,6 @@ from ._single import LearningEnv as LearningEnv
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
 from ._synapses import Synapses as Synapses
-from ._probes import gradient_angle as gradient_angle
-from ._probes import update_norm as update_norm
-from ._probes import weight_norms as weight_norms
-from ._problem_id import problem_id as problem_id
-from ._problem_id import shell_name as shell_name
 from ._tables import breast_cancer as breast_cancer
 from ._tables import digits as digits
 from ._tables import wine as wine

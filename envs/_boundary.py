@@ -62,7 +62,8 @@ def task_key(task: Any) -> np.ndarray:
 
 def draw_key(rng: np.random.Generator) -> np.ndarray:
     """A raw key; the one place where randomness enters from Gymnasium's generator."""
-    return rng.integers(0, 2**32, _key_shape(jax.config.jax_default_prng_impl), np.uint32)
+    kind = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]
+    return rng.integers(0, 2**32, _key_shape(kind), np.uint32)
 
 
 @functools.cache

@@ -34,7 +34,7 @@ def register_id(name: str) -> None:
         )
     except gymnasium.error.Error as error:
         raise ValueError(
-            f"`name` must fit into an id of Gymnasium, such as \"Digits-v0\", got {name!r}: "
+            f'`name` must fit into an id of Gymnasium, such as "Digits-v0", got {name!r}: '
             f"{error}"
         ) from error
 

@@ -6,8 +6,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem, Outcome
-from ._lifetime import Life, examine
-from ._lifetime import select
+from ._lifetime import Life, examine, select
 
 EPSILON = 0.01  # joins every loss before its logarithm is taken
 

@@ -1,4 +1,4 @@
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -7,8 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from ..rules import AbstractRule, State, gene_names, genome, with_genome
 from ._base import AbstractProblem, check_sizes
-from ._lifetime import Life, born, step
-from ._lifetime import select
+from ._lifetime import Life, born, select, step
 from ._role import EPSILON, AbstractRole, Episode, Progress, check_positive, root_mean_square
 
 _LEARNING = ("time_left", "loss", "best_loss", "score", "best_score")
@@ -110,7 +109,7 @@ class Steering(AbstractRole):
         return jnp.stack([left, *losses, progress.score, progress.best_score, *sizes])
 
 
-def _states(state: State) -> dict[str, Array]:
+def _states(state: State) -> dict[str, Any]:
     """The real states of neurons above the inputs, and of synapses, by name."""
     first = min(1, len(state.neurons) - 1)
     named = {

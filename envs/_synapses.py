@@ -8,8 +8,7 @@ from jaxtyping import Array, Float, Key
 from ..rules import SGD, AbstractRule, Body, Clamped, Feedback, Signal, State, Tier, _multilayer
 from ..rules._registry import near
 from ._base import AbstractProblem
-from ._lifetime import select
-from ._lifetime import born, finish, present
+from ._lifetime import born, finish, present, select
 from ._role import AbstractRole, Episode, Progress, check_positive
 
 _LOCAL = ("weight", "pre", "post", "pre * post", "post ** 2")
@@ -88,6 +87,7 @@ class Synapses(AbstractRole):
     problem: AbstractProblem
     host: Host
     unit: Float[Array, ""]
+    columns: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -103,16 +103,13 @@ class Synapses(AbstractRole):
         self.problem = problem
         self.host = Host(SGD(activation=activation), tier)
         self.unit = jnp.asarray(unit, float)
+        self.columns = SYNAPSE_COLUMNS[tier]
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """The shape of each block of synapses: one row per neuron and one for the bias."""
         layers = self.problem.body.layers
         return tuple((m + 1, n) for m, n in itertools.pairwise(layers))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return SYNAPSE_COLUMNS[self.host.of]
 
     @property
     def acted(self) -> tuple[int, ...]:
@@ -147,7 +144,8 @@ class Synapses(AbstractRole):
         shown, outcome = present(self.host, self.problem, life)
         after = (shown, episode.progress.after(outcome))
         over = life.time >= self.problem.presentations
-        return Episode(*select(over, (life, episode.progress), after), episode.paid)
+        life, progress = select(over, (life, episode.progress), after)
+        return Episode(life, progress, episode.paid)
 
     def see(self, episode: Episode) -> Float[Array, "synapses columns"]:
         state = episode.life.state

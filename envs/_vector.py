@@ -82,13 +82,17 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self.role.columns
 
     @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:
+    def np_random(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> tuple[np.random.Generator, ...]:
         """The generator of each environment, which is one life ahead."""
         self._seed([None] * self.num_envs)
         return tuple(rng for rng, _ in self._seeded)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:
+    def np_random_seed(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> tuple[int, ...]:
         """The seed of each environment."""
         self._seed([None] * self.num_envs)
         return tuple(seed for _, seed in self._seeded)
@@ -137,18 +141,13 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _seed(self, seeds: list[int | None]) -> None:
         """Seeds the environments that have a seed, or never had one."""
-        fresh = [seed is not None or not self._seeded for seed in seeds]
-        if not any(fresh):
-            return
-        old = self._seeded or [None] * self.num_envs
-        self._seeded = [
-            seeding.np_random(seed) if new else kept
-            for seed, new, kept in zip(seeds, fresh, old, strict=True)
-        ]
-        if len(self._following) != self.num_envs:
+        if not self._seeded:
+            self._seeded = [seeding.np_random(seed) for seed in seeds]
             self._following = np.stack([draw_key(rng) for rng, _ in self._seeded])
-        else:
-            self._take(np.asarray(fresh))
+            return
+        given = {i: seeding.np_random(seed) for i, seed in enumerate(seeds) if seed is not None}
+        self._seeded = [given.get(i, kept) for i, kept in enumerate(self._seeded)]
+        self._take(np.isin(np.arange(self.num_envs), list(given)))
 
     def _take(self, which: np.ndarray) -> np.ndarray:
         """The keys of the next lives; those of `which` are followed by new ones."""
