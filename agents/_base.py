@@ -1,6 +1,6 @@
 import abc
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import equinox as eqx
 import jax
@@ -103,7 +103,7 @@ def promoting():
         yield
 
 
-def check_problems(problems: Sequence[AbstractProblem]) -> None:
+def check_problems(problems: Collection) -> None:
     """Raises a `ValueError` if there is nothing to train on."""
     if not problems:
         raise ValueError("`problems` must name at least one problem, got none.")

@@ -12,9 +12,10 @@ import jax
 import numpy as np
 
 from ..envs import PROBLEMS, AbstractProblem
+from ..envs._base import check_sizes
 from ..rules import RULES, AbstractRule, save_genome
 from ..rules._genome_file import write_atomically
-from ._base import AbstractAgent, Search
+from ._base import AbstractAgent, Search, check_problems
 from ._train import History, Trained, begin, train
 
 _FORMAT = "plasticgym run 1"
@@ -38,6 +39,21 @@ class Run:
     - `generations`: how many in all.
     - `seed`: of all that is random.
     - `command`: the command line that started it, if any.
+
+    **Raises:**
+
+    - `ValueError`: if `generations` is not positive, there is no problem, or the seed is
+      no whole number of 32 bits.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> run = pg.agents.Run("sgd", {"xor": ("Xor-v0", {})}, "cma-es", 10, seed=0)
+        >>> [type(part).__name__ for part in run.build()[:2]]
+        ['Evolution', 'SGD']
+
+        ```
     """
 
     rule: str
@@ -48,6 +64,14 @@ class Run:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     agent_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
+
+    def __post_init__(self):
+        check_sizes(generations=self.generations)
+        check_problems(self.problems)
+        if type(self.seed) is not int or not 0 <= self.seed < 2**32:
+            raise ValueError(
+                f"`seed` must be a whole number from 0 to 2**32 - 1, got {self.seed!r}."
+            )
 
     def build(self) -> tuple[AbstractAgent, AbstractRule, tuple[AbstractProblem, ...]]:
         """The agent, the rule and the problems."""

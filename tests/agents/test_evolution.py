@@ -31,7 +31,7 @@ def test_it_finds_the_rate_that_learns():
     start = pg.rules.SGD(rate=0.02)
     trained = pg.agents.train(agent, start, [problem], generations=8, seed=0)
     assert trained.rule.rate > 0.1
-    assert trained.history.mean[-1] > trained.history.mean[0] + 0.1
+    assert trained.history.mean[-1] > trained.history.mean[0] + 0.05
 
 
 @pytest.mark.parametrize("strategy", ["CMA_ES", "Open_ES", "SimpleGA", "PSO"])
