@@ -1,4 +1,4 @@
-"""What all tests share: strict arrays, checked annotations, and a few small things to test on."""
+"""What all tests share: strict arrays, checked annotations, a few small things to test on."""
 
 import jax
 import jaxtyping

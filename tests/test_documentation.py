@@ -17,7 +17,7 @@ def exported() -> dict[str, object]:
     for package in PACKAGES:
         for name, value in vars(package).items():
             ours = getattr(value, "__module__", "").startswith("plasticgym.")
-            if not name.startswith("_") and (inspect.isclass(value) or callable(value)) and ours:
+            if ours and callable(value) and not name.startswith("_"):
                 found[f"{package.__name__}.{name}"] = value
     return found
 

@@ -1,5 +1,6 @@
 """Lives: one loop, stopped and resumed, tested, probed, diverged, differentiated."""
 
+import itertools
 from typing import final
 
 import equinox as eqx
@@ -99,6 +100,31 @@ class Relabelled(pg.envs.AbstractProblem):
 
     def test(self, world, network, *, part, key):
         return self.told
+
+
+@final
+class Stormy(pg.envs.AbstractProblem):
+    """Another problem, in which one presentation cannot be survived."""
+
+    inner: pg.envs.Classification
+
+    body = property(lambda self: self.inner.body)
+    batch = property(lambda self: self.inner.batch)
+    presentations = property(lambda self: self.inner.presentations)
+    chance = property(lambda self: self.inner.chance)
+
+    def reset(self, *, key):
+        return self.inner.reset(key=key)
+
+    def observe(self, world):
+        seen = self.inner.observe(world)
+        return pg.rules.Clamped.full(jnp.where(world.time == 2, jnp.nan, seen.values))
+
+    def respond(self, world, outputs):
+        return self.inner.respond(world, outputs)
+
+    def test(self, world, network, *, part, key):
+        return self.inner.test(world, network, part=part, key=key)
 
 
 def loop(rule, problem, key=KEY):
@@ -215,7 +241,7 @@ def test_probes_see_every_step(xor, history, record):
     stages, _ = history
     updates, norms, cosines = record.probes
     assert updates.shape == cosines.shape == (xor.presentations,)
-    for i, (before, after) in enumerate(zip(stages, stages[1:], strict=False)):
+    for i, (before, after) in enumerate(itertools.pairwise(stages)):
         expected = update_norm(RULE, xor, before, after)
         np.testing.assert_allclose(updates[i], expected, rtol=1e-3)
         for block, norm in zip(after.state.synapses, norms, strict=True):
@@ -339,6 +365,18 @@ def test_a_diverged_network_is_frozen_and_scores_chance(xor, history, harm):
     ):
         np.testing.assert_array_equal(a, b)
     assert int(stages[-1].time) == 6
+
+
+def test_a_diverged_network_does_not_recover(xor, history):
+    """Its synapses were frozen before they were harmed, yet it remains diverged."""
+    stages, outcomes = loop(RULE, Stormy(xor))
+    np.testing.assert_allclose(outcomes.loss[:2], history[1].loss[:2], rtol=1e-6)
+    np.testing.assert_array_equal(outcomes.loss[2:], [xor.chance.loss] * 4)
+    assert [bool(life.diverged) for life in stages] == [False] * 3 + [True] * 4
+    equal(stages[-1].state.synapses, history[0][2].state.synapses)
+    record = live(RULE, Stormy(xor), key=KEY)
+    assert bool(record.diverged)
+    np.testing.assert_array_equal(record.tests.loss, [xor.chance.loss])
 
 
 def test_diverged_lives_are_counted_and_their_tests_score_chance(xor, history):

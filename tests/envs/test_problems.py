@@ -154,7 +154,7 @@ def test_the_parts_of_a_table_are_all_of_its_rows_in_even_shares(name):
     inputs, classes = LOADERS[name](return_X_y=True)
     whole = Examples(jnp.asarray(inputs, jnp.float32), jnp.asarray(classes, jnp.uint8))
     parts = [getattr(problem, part) for part in PARTS.values()]
-    assert sorted(sum(map(rows, parts), [])) == sorted(rows(whole))
+    assert sorted(row for part in parts for row in rows(part)) == sorted(rows(whole))
     shares = np.bincount(classes) / len(classes)
     for part in parts:
         counts = np.bincount(np.asarray(part.classes), minlength=len(shares))

@@ -1,4 +1,4 @@
-"""BLUR: backpropagation as a special case, sizes, and genomes that fit other states and bodies."""
+"""BLUR: backpropagation as a special case, sizes, genomes that fit other states and bodies."""
 
 import dataclasses
 import itertools
@@ -158,7 +158,7 @@ def test_silent_states_change_nothing(xor):
     narrow = with_genome(narrow, 0.5 * genome(narrow))
     wide = widened(narrow)
     a, b = (pg.envs.born(rule, xor, key=KEY) for rule in (narrow, wide))
-    synapses = jax.tree.map(lambda s, l: l.at[:2].set(s), a.state.synapses, b.state.synapses)
+    synapses = jax.tree.map(lambda n, w: w.at[:2].set(n), a.state.synapses, b.state.synapses)
     b = eqx.tree_at(lambda life: life.state.synapses, b, synapses)
 
     @eqx.filter_jit
@@ -169,10 +169,10 @@ def test_silent_states_change_nothing(xor):
     (a, expected), (b, found) = rest_of_life(narrow, a), rest_of_life(wide, b)
     assert np.array_equal(found.loss, expected.loss)
     assert len(np.unique(expected.loss)) == xor.presentations
-    for s, l in zip(
+    for n, w in zip(
         jax.tree.leaves(a.state.synapses), jax.tree.leaves(b.state.synapses), strict=True
     ):
-        assert np.array_equal(l[:2], s)
+        assert np.array_equal(w[:2], n)
 
 
 @pytest.mark.parametrize("layers", [(2, 2), (7, 3, 5), (3, 4, 4, 4, 6)])

@@ -219,26 +219,39 @@ def test_a_genome_that_is_not_finite_is_refused(rule, bad):
         with_genome(rule, genome(rule).at[-1].set(bad))
 
 
-ALIVE = np.array([1, 0, 1, 1, 0, 1, 0], float)  # four of seven
+ALIVE = np.array([1, 0, 1, 1, 0, 1, 0], float), np.array([0, 1, 1], float)
+# Which entries of an axis live, by its lengths in the small and the large body: those of a
+# hidden layer, or those and the bias, which comes last.
+LIVING = {(6, 6): range(6), (7, 7): range(7), (3, 3): range(3)}
+for alive in ALIVE:
+    some, all_, which = int(alive.sum()), len(alive), np.flatnonzero(alive)
+    LIVING |= {(some, all_): which, (some + 1, all_ + 1): [*which, all_]}
 
 
 def embedded(small, large):
     """`large` with its living synapses those of `small`; the dead ones keep their values."""
 
-    def axis(s: int, l: int) -> np.ndarray:
-        if s == l:
-            return np.arange(s)
-        living = np.flatnonzero(ALIVE)
-        return living if (s, l) == (4, 7) else np.append(living, 7)  # the bias comes last
+    def axis(a: int, b: int) -> np.ndarray:
+        return np.asarray(LIVING[a, b])
 
-    def one(s, l):
-        rows, columns = axis(s.shape[-2], l.shape[-2]), axis(s.shape[-1], l.shape[-1])
-        return l.at[..., rows[:, None], columns[None]].set(s)
+    def one(a, b):
+        rows, columns = axis(a.shape[-2], b.shape[-2]), axis(a.shape[-1], b.shape[-1])
+        return b.at[..., rows[:, None], columns[None]].set(a)
 
     return jax.tree.map(one, small, large)
 
 
-def test_a_body_with_dead_neurons_lives_like_the_smaller_one(rule):
+# What is 0 under relu may not be under other activations.
+VARIANTS = {
+    **{name: lambda name=name: pg.rules.make(name) for name in pg.rules.RULES},
+    "sgd, sigmoid": lambda: pg.rules.SGD(activation="sigmoid"),
+    "blur, backpropagation": lambda: pg.rules.Blur.backpropagation(hidden="sigmoid"),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_body_with_dead_neurons_lives_like_the_smaller_one(variant):
+    rule = VARIANTS[variant]()
     rng = np.random.default_rng(0)
     parts = [
         pg.envs.Examples(
@@ -247,8 +260,8 @@ def test_a_body_with_dead_neurons_lives_like_the_smaller_one(rule):
         )
         for _ in range(3)
     ]
-    alive = (jnp.ones(6), jnp.asarray(ALIVE), jnp.ones(3))
-    bodies = Body((6, 4, 3)), Body((6, 7, 3), alive)
+    alive = (jnp.ones(6), *map(jnp.asarray, ALIVE), jnp.ones(3))
+    bodies = Body((6, 4, 2, 3)), Body((6, 7, 3, 3), alive)
     small, large = (
         pg.envs.Classification(*parts, body=body, batch=BATCH, presentations=5)
         for body in bodies
@@ -273,9 +286,9 @@ def test_birth_scales_count_only_living_neurons(rule):
     alive = (jnp.ones(64), jnp.tile(jnp.array([1.0, 0.0, 0.0, 0.0]), 64), jnp.ones(64))
     small = rule.init(Body((64, 64, 64)), key=KEY).synapses
     large = rule.init(Body((64, 256, 64), alive), key=KEY).synapses
-    for s, l in zip(jax.tree.leaves(small), jax.tree.leaves(large), strict=True):
-        expected = np.std(s[..., :64, :])
-        found = np.std(l[..., : 256 if l.shape[-2] > 255 else 64, :])
+    for a, b in zip(jax.tree.leaves(small), jax.tree.leaves(large), strict=True):
+        expected = np.std(a[..., :64, :])
+        found = np.std(b[..., : 256 if b.shape[-2] > 255 else 64, :])
         np.testing.assert_allclose(found, expected, rtol=0.06)
 
 

@@ -94,14 +94,14 @@ def test_foreign_and_damaged_files_are_refused(tensors, header, message, path):
 def test_a_header_that_lacks_something_is_refused(missing, path):
     header = {key: value for key, value in HEADER.items() if key != missing}
     save_file({"rate": np.asarray(0.1, np.float32)}, path, metadata=header)
-    with pytest.raises(ValueError, match="is not a genome of this version|is damaged"):
+    with pytest.raises(ValueError, match=r"is not a genome of this version|is damaged"):
         load_genome(path)
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1])
 def test_values_that_the_rule_would_refuse_are_refused(rate, path):
     save_file({"rate": np.asarray(rate, np.float32)}, path, metadata=HEADER)
-    with pytest.raises(ValueError, match="`rate`.* must be positive"):
+    with pytest.raises(ValueError, match=r"`rate`.* must be positive"):
         load_genome(path)
 
 
