@@ -14,7 +14,7 @@ import numpy as np
 from ..envs import PROBLEMS, AbstractProblem
 from ..envs._base import check_sizes
 from ..rules import RULES, AbstractRule, save_genome
-from ..rules._genome_file import write_atomically
+from ..rules._atomic import write_atomically
 from ._base import AbstractAgent, Search, check_problems
 from ._train import History, Trained, begin, train
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ..rules import AbstractRule
+from ..rules._atomic import write_atomically
 from ..rules._registry import near
 from ._reference import Reference
 from ._result import Result
@@ -132,14 +133,8 @@ class Report:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `to_json()` to a file, whole or not at all; one that exists is replaced."""
-        path = pathlib.Path(path)
         text = json.dumps(self.to_json(), allow_nan=False) + "\n"
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_atomically(pathlib.Path(path), text.encode())
 
 
 def _settings(settings: Mapping[str, Setting]) -> dict[str, Any]:

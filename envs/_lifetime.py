@@ -83,6 +83,7 @@ def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[L
     state, outputs = rule.predict(life.state, problem.observe(life.world), key=key_predict)
     world, feedback, outcome = problem.respond(life.world, outputs)
     state = rule.receive(state, feedback.only(rule.reads), key=key_receive)
+    _check_untouched(rule, life.state, state)
     cap = DIVERGED_AT * problem.chance.loss
     sound = jnp.isfinite(outputs).all() & (outcome.loss <= cap)
     diverged = life.diverged | ~sound
@@ -244,6 +245,18 @@ def keys_of(life: Life) -> Key[Array, "3"]:
 def select(where: Bool[Array, ""], this: PyTree, other: PyTree) -> PyTree:
     """`this` where the flag is set, else `other`, leaf by leaf."""
     return jax.tree.map(lambda a, b: jnp.where(where, a, b), this, other)
+
+
+def _check_untouched(rule: AbstractRule, before: State, after: State) -> None:
+    """Raises a `ValueError` while tracing if the synapses are not the very same arrays."""
+    leaves = jax.tree.leaves((before.synapses, after.synapses))
+    half = len(leaves) // 2
+    pairs = zip(leaves[:half], leaves[half:], strict=False)
+    if len(leaves) % 2 or any(a is not b for a, b in pairs):
+        raise ValueError(
+            f"`predict` and `receive` of {type(rule).__name__} must leave the synapses as "
+            "they are; change them in `adapt`."
+        )
 
 
 def _like(outcome: Outcome, function: Callable[[], Outcome]) -> Outcome:

@@ -1,6 +1,5 @@
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ._atomic import write_atomically
 from ._base import AbstractRule
 from ._gene import check_genes
 from ._genome import named_leaves, with_leaves
@@ -154,17 +154,3 @@ def shipped_genome(name: str) -> Path | None:
     """The genome of that rule that comes with the package, if any."""
     path = _SHIPPED / f"{name}.safetensors"
     return path if path.is_file() else None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file such that at any time the old or the new content is there, whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

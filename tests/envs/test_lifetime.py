@@ -454,3 +454,31 @@ def test_lives_are_compiled_once_per_shape(xor):
     assert len(traces) == first
     lives(RULE, other, keys=jax.random.split(KEY, 3), probes=(counting,))
     assert len(traces) > first
+
+
+def test_a_rule_that_changes_synapses_too_early_is_refused(xor):
+    @final
+    class Hasty(AbstractRule):
+        inner: SGD
+
+        reads = property(lambda self: self.inner.reads)
+        tier = property(lambda self: self.inner.tier)
+
+        def init(self, body, *, key):
+            return self.inner.init(body, key=key)
+
+        def rest(self, state, batch):
+            return self.inner.rest(state, batch)
+
+        def predict(self, state, inputs, *, key):
+            return self.inner.predict(state, inputs, key=key)
+
+        def receive(self, state, feedback, *, key):
+            state = self.inner.receive(state, feedback, key=key)
+            return self.inner.adapt(state, key=key)
+
+        def adapt(self, state, *, key):
+            return state
+
+    with pytest.raises(ValueError, match="of Hasty must leave the synapses as they are"):
+        live(Hasty(SGD()), xor, key=KEY)
