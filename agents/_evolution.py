@@ -1,13 +1,13 @@
 import functools
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Literal, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..envs import AbstractProblem, live
+from ..envs import AbstractProblem, Lifetime, Outcome, live
 from ..envs._base import check_sizes
 from ..rules import AbstractRule, genome, with_genome
 from ..rules._registry import near
@@ -22,6 +22,22 @@ from ._base import (
 )
 
 _WORST = -1.0
+
+
+def _score(record: Lifetime, chance: Outcome) -> Float[Array, ""]:
+    score = stream_and_held_out(record, record.scores, record.tests.score[-1])
+    return (score - chance.score) / (1.0 - chance.score)
+
+
+def _loss(record: Lifetime, chance: Outcome) -> Float[Array, ""]:
+    loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
+    return jnp.maximum(1.0 - loss / chance.loss, _WORST)
+
+
+_OBJECTIVES: dict[str, Callable[[Lifetime, Outcome], Float[Array, ""]]] = {
+    "score": _score,
+    "loss": _loss,
+}
 
 
 @final
@@ -70,6 +86,7 @@ class Evolution(AbstractAgent):
     strategy: str = eqx.field(static=True, default="CMA_ES")
     population: int = eqx.field(static=True, default=64)
     lives: int = eqx.field(static=True, default=2)
+    objective: Literal["score", "loss"] = eqx.field(static=True, default="score")
     spread: Float[Array, ""] = eqx.field(
         default=1.0, converter=lambda value: jnp.asarray(value, float)
     )
@@ -141,9 +158,8 @@ class Evolution(AbstractAgent):
 
             def life(problem: AbstractProblem, key: Key[Array, ""]):
                 record = live(born_with, problem, key=key)
-                score = stream_and_held_out(record, record.scores, record.tests.score[-1])
-                chance = problem.chance.score
-                return (score - chance) / (1.0 - chance), record.diverged.astype(float)
+                fitness = _OBJECTIVES[self.objective](record, problem.chance)
+                return fitness, record.diverged.astype(float)
 
             fitness, diverged = over_problems(life, problems, keys=keys)
             fitness = jnp.where(jnp.isfinite(fitness), fitness, _WORST)

@@ -100,7 +100,7 @@ def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
         return update(*args)
 
     monkeypatch.setattr(_train, "_update", interrupted)
-    settings = "--on 'xor(hidden=(4,), presentations=3)' --agent 'cma-es(population=4, lives=1)'"
+    settings = "--on 'xor(hidden=(4,))' --agent 'cma-es(population=4, lives=1)'"
     code, _, err = shell(f"train sgd {settings} --generations 4 --out run")
     assert code == 130
     assert "interrupted; go on with: plasticgym train --resume run" in err

@@ -26,6 +26,7 @@ from plasticgym.rules import (
 )
 
 KEY = jax.random.key(0)
+begun = eqx.filter_jit(born)
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +188,10 @@ def test_node_perturbation_follows_the_gradient_on_average(task):
 
 
 def test_the_outputs_of_node_perturbation_are_the_clean_ones(task):
-    life = born(NodePerturbation(), task, key=KEY)
+    life = begun(NodePerturbation(), task, key=KEY)
     inputs = task.observe(life.world)
-    a, b = (
-        NodePerturbation().predict(life.state, inputs, key=k) for k in jax.random.split(KEY)
-    )
+    predict = eqx.filter_jit(NodePerturbation().predict)
+    a, b = (predict(life.state, inputs, key=k) for k in jax.random.split(KEY))
     assert np.array_equal(a[1], b[1])
     assert not np.array_equal(a[0].neurons[1]["noise"], b[0].neurons[1]["noise"])
 
@@ -269,7 +269,7 @@ def test_replicas_that_average_every_presentation_are_one_network(task):
 
 def test_replicas_drift_apart_between_averages(task):
     rule = Replicas(SGD(rate=0.2), copies=4, every=3)
-    life, one = born(rule, task, key=KEY), eqx.filter_jit(step)
+    life, one = begun(rule, task, key=KEY), eqx.filter_jit(step)
     spread = []
     for _ in range(6):
         life, _ = one(rule, task, life)
@@ -514,7 +514,8 @@ def test_a_truncated_unroll_stops_gradients_on_the_life():
 def test_persistent_lives_are_selected_like_any_pytree(task):
     """Particles of an evolution strategy: lives side by side, the better ones copied."""
     rule = SGD(rate=0.2)
-    population = jax.vmap(lambda k: born(rule, task, key=k))(jax.random.split(KEY, 3))
+    begin = jax.jit(jax.vmap(lambda k: born(rule, task, key=k)))
+    population = begin(jax.random.split(KEY, 3))
     advance = jax.jit(jax.vmap(lambda life: step(rule, task, life)))
     population, outcomes = advance(population)
     best = jnp.argsort(outcomes.loss)[jnp.array([0, 0, 1])]
@@ -525,7 +526,7 @@ def test_persistent_lives_are_selected_like_any_pytree(task):
 
 def test_a_frozen_network_takes_clamped_rows(task):
     """A held-out part is a call on values; what a network remembers is at rest for each."""
-    life = born(SGD(), task, key=KEY)
+    life = begun(SGD(), task, key=KEY)
     network = Frozen(SGD(), life.state)
     values = jnp.ones((3, 2))
     first, second = network(values, key=KEY), network(values, key=KEY)

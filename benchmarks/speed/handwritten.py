@@ -5,6 +5,7 @@ the key of a life, one for the weights, one for the order of examples.
 """
 
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def blur(data, genome, key, layers, presentations, batch):
     Returns losses and accuracies, the validation outcome, and the final weights.
     """
     nu, mu, nu_, mu_, keep, eta, keep_, eta_, gain = genome
-    k, sizes = nu.shape[0], list(zip(layers[:-1], layers[1:], strict=True))
+    k, sizes = nu.shape[0], list(itertools.pairwise(layers))
     key_weights, key_order, _ = jax.random.split(key, 3)
     keys = jax.random.split(key_weights)
 

@@ -1,4 +1,4 @@
-"""`live` against hand-written loops of the same algorithm: python benchmarks/speed/inner_loop.py
+"""`live` against loops written by hand: python benchmarks/speed/inner_loop.py
 
 64 seeds of a 64-32-10 network, batch 32, 100 presentations of digits, for SGD and for
 BLUR with two states. Both sides draw the same numbers and must give the same losses,

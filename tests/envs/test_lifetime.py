@@ -16,6 +16,7 @@ from plasticgym.rules import SGD, AbstractRule, Adam, Signal, State, Tier, genom
 KEY = jax.random.key(5)
 RULE = SGD(rate=0.3, activation="tanh")
 step = eqx.filter_jit(pg.envs.step)
+begun = eqx.filter_jit(born)
 
 
 @final
@@ -129,7 +130,7 @@ class Stormy(pg.envs.AbstractProblem):
 
 def loop(rule, problem, key=KEY):
     """A life step by step: the lives after each presentation, and the outcomes."""
-    life = born(rule, problem, key=key)
+    life = begun(rule, problem, key=key)
     history, outcomes = [life], []
     for _ in range(problem.presentations):
         life, outcome = step(rule, problem, life)
@@ -328,7 +329,7 @@ def test_presenting_changes_no_synapse_and_no_clock(xor, history):
 def test_what_a_rule_does_not_declare_is_blanked(xor, signal):
     """One signal is declared: it arrives as the problem sends it, the others as zeros."""
     spy = Spy(frozenset({signal}))
-    life = born(spy, xor, key=KEY)
+    life = begun(spy, xor, key=KEY)
     heard = present(spy, xor, life)[0].state.neurons[0]
     outputs = xor.observe(life.world).values[:, :2]
     sent = xor.respond(life.world, outputs)[1]
@@ -374,7 +375,7 @@ def test_a_diverged_network_does_not_recover(xor, history):
     np.testing.assert_array_equal(outcomes.loss[2:], [xor.chance.loss] * 4)
     assert [bool(life.diverged) for life in stages] == [False] * 3 + [True] * 4
     equal(stages[-1].state.synapses, history[0][2].state.synapses)
-    record = live(RULE, Stormy(xor), key=KEY)
+    record = eqx.filter_jit(live)(RULE, Stormy(xor), key=KEY)
     assert bool(record.diverged)
     np.testing.assert_array_equal(record.tests.loss, [xor.chance.loss])
 

@@ -14,6 +14,7 @@ from plasticgym.rules import SGD, Blur, Body, Clamped, Feedback, State, genome, 
 
 KEY = jax.random.key(0)
 BATCH = 6
+born = eqx.filter_jit(pg.envs.born)
 SIGMA = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "linear": lambda z: z}
 
 
@@ -80,9 +81,9 @@ def furthest(changes, expected):
 @pytest.mark.parametrize(
     ("layers", "hidden", "loss"),
     [
-        ((4, 3), "tanh", "cross-entropy"),
+        ((4, 3), "tanh", "squared"),
         ((4, 5, 3), "sigmoid", "squared"),
-        ((3, 6, 4, 3), "tanh", "squared"),
+        ((3, 6, 4, 3), "tanh", "cross-entropy"),
         ((3, 4, 5, 4, 2), "sigmoid", "cross-entropy"),
         ((3, 4, 5, 4, 2), "linear", "squared"),
     ],
@@ -97,15 +98,14 @@ def test_transposing_or_reversing_a_matrix_breaks_backpropagation(matrix):
     rule = Blur.backpropagation(rate=1.0)
     other = {"forward": rule.forward.T, "post": rule.post[::-1]}[matrix]
     broken = dataclasses.replace(rule, **{matrix: other})
-    layers, hidden, loss = (3, 6, 4, 3), "tanh", "cross-entropy"
-    assert furthest(*change_and_gradient(rule, layers, hidden, loss)) < 1e-5
-    assert furthest(*change_and_gradient(broken, layers, hidden, loss)) > 1e-1
+    changes = change_and_gradient(broken, (3, 6, 4, 3), "tanh", "cross-entropy")
+    assert furthest(*changes) > 1e-1
 
 
 def test_a_life_of_the_backpropagation_genome_is_a_life_of_sgd():
     problem = pg.envs.plane("xor", hidden=(6, 5), batch=8, presentations=20)
     blur, sgd = Blur.backpropagation(rate=0.2), SGD(rate=0.2, activation="tanh")
-    a, b = (pg.envs.born(rule, problem, key=KEY) for rule in (blur, sgd))
+    a, b = (born(rule, problem, key=KEY) for rule in (blur, sgd))
     same = tuple({"weight": block["forward"][0]} for block in a.state.synapses)
     b = eqx.tree_at(lambda life: life.state.synapses, b, same)
 
@@ -157,7 +157,7 @@ def test_silent_states_change_nothing(xor):
     narrow = Blur.random(2, key=KEY)
     narrow = with_genome(narrow, 0.5 * genome(narrow))
     wide = widened(narrow)
-    a, b = (pg.envs.born(rule, xor, key=KEY) for rule in (narrow, wide))
+    a, b = (born(rule, xor, key=KEY) for rule in (narrow, wide))
     synapses = jax.tree.map(lambda n, w: w.at[:2].set(n), a.state.synapses, b.state.synapses)
     b = eqx.tree_at(lambda life: life.state.synapses, b, synapses)
 

@@ -25,8 +25,9 @@ def inputs() -> Clamped:
     return Clamped.full(jax.random.normal(KEY, (BATCH, 5)))
 
 
-def newborn(rule, body=BODY, key=KEY):
-    return rule.rest(rule.init(body, key=key), BATCH)
+@eqx.filter_jit
+def newborn(rule):
+    return rule.rest(rule.init(BODY, key=KEY), BATCH)
 
 
 def shapes(tree):
@@ -79,13 +80,18 @@ def test_what_it_declares_is_of_the_right_kind(rule):
 
 
 def test_predict_and_receive_leave_synapses_untouched(rule, inputs, feedback):
-    state = newborn(rule)
-    predicted, _ = rule.predict(state, inputs, key=KEY)
-    received = rule.receive(predicted, feedback(BATCH, 3), key=KEY)
-    before = jax.tree.leaves(state.synapses)
-    for after in (predicted, received):
-        for old, new in zip(before, jax.tree.leaves(after.synapses), strict=True):
-            assert new is old
+    heard = feedback(BATCH, 3)
+
+    def traced(state):
+        predicted, _ = rule.predict(state, inputs, key=KEY)
+        received = rule.receive(predicted, heard, key=KEY)
+        before = jax.tree.leaves(state.synapses)
+        for after in (predicted, received):
+            for old, new in zip(before, jax.tree.leaves(after.synapses), strict=True):
+                assert new is old
+        return received
+
+    jax.eval_shape(traced, newborn(rule))
 
 
 def test_it_sees_exactly_the_signals_that_it_declares(rule, inputs, feedback):
@@ -266,18 +272,24 @@ def test_a_body_with_dead_neurons_lives_like_the_smaller_one(variant):
         pg.envs.Classification(*parts, body=body, batch=BATCH, presentations=5)
         for body in bodies
     )
-    lives = [pg.envs.born(rule, problem, key=KEY) for problem in (small, large)]
-    synapses = embedded(lives[0].state.synapses, lives[1].state.synapses)
-    lives[1] = eqx.tree_at(lambda life: life.state.synapses, lives[1], synapses)
-    step = eqx.filter_jit(pg.envs.step)
-    for _ in range(5):
-        lives[0], expected = step(rule, small, lives[0])
-        lives[1], outcome = step(rule, large, lives[1])
-        np.testing.assert_allclose(outcome.loss, expected.loss, rtol=1e-6)
-    synapses = embedded(lives[0].state.synapses, lives[1].state.synapses)
-    for a, b in zip(
-        jax.tree.leaves(synapses), jax.tree.leaves(lives[1].state.synapses), strict=True
-    ):
+
+    def whole(problem, life):
+        step = lambda life, _: pg.envs.step(rule, problem, life)  # noqa: E731
+        life, outcomes = jax.lax.scan(step, life, length=5)
+        return life.state.synapses, outcomes.loss
+
+    @eqx.filter_jit
+    def both(rule, small, large):
+        a, b = (pg.envs.born(rule, problem, key=KEY) for problem in (small, large))
+        synapses = embedded(a.state.synapses, b.state.synapses)
+        b = eqx.tree_at(lambda life: life.state.synapses, b, synapses)
+        return whole(small, a), whole(large, b)
+
+    (expected, losses), (found, others) = both(rule, small, large)
+    np.testing.assert_allclose(others, losses, rtol=1e-6)
+    assert len(np.unique(losses)) == 5
+    living = jax.tree.leaves(embedded(expected, found))
+    for a, b in zip(living, jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
