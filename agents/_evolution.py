@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from ..envs import AbstractProblem, Lifetime, Outcome, live
 from ..envs._base import check_sizes
-from ..rules import AbstractRule, genome, with_genome
+from ..rules import AbstractRule, genome, real, with_genome
 from ..rules._registry import near
 from ._base import (
     AbstractAgent,
@@ -60,12 +60,15 @@ class Evolution(AbstractAgent):
     - `strategy`: the name of an evosax algorithm, as evosax spells it.
     - `population`: genomes per generation.
     - `lives`: lives per genome, problem and generation.
+    - `objective`: `"score"` as above, or `"loss"`: $1 - L / L_\text{chance}$, $L$ half the
+      mean loss of the stream and half that on the validation part.
     - `spread`: standard deviation of the first generation, in gene units, for strategies
       that have one.
 
     **Raises:**
 
-    - `ValueError`: if the strategy is unknown, a size is not positive, or `spread` is not.
+    - `ValueError`: if the strategy or objective is unknown, or a size or `spread` is not
+      positive.
 
     ??? cite "Reference"
 
@@ -87,9 +90,7 @@ class Evolution(AbstractAgent):
     population: int = eqx.field(static=True, default=64)
     lives: int = eqx.field(static=True, default=2)
     objective: Literal["score", "loss"] = eqx.field(static=True, default="score")
-    spread: Float[Array, ""] = eqx.field(
-        default=1.0, converter=lambda value: jnp.asarray(value, float)
-    )
+    spread: Float[Array, ""] = eqx.field(default=1.0, converter=real)
 
     def __check_init__(self):
         check_sizes(population=self.population, lives=self.lives)
@@ -97,6 +98,11 @@ class Evolution(AbstractAgent):
             raise ValueError(f"`population` must be at least 4, got {self.population}.")
         if not self.spread > 0:
             raise ValueError(f"`spread` must be positive, got {self.spread}.")
+        if self.objective not in _OBJECTIVES:
+            known = list(_OBJECTIVES)
+            raise ValueError(
+                f"unknown `objective` {self.objective!r}; {near(self.objective, known)}"
+            )
         if self.strategy not in _strategies():
             raise ValueError(
                 f"unknown `strategy` {self.strategy!r}; "

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from ..envs import AbstractProblem, live
 from ..envs._base import check_sizes
-from ..rules import AbstractRule, genome, with_genome
+from ..rules import AbstractRule, genome, real, with_genome
 from ._base import (
     AbstractAgent,
     Generation,
@@ -58,12 +58,8 @@ class MetaGradient(AbstractAgent):
         ```
     """
 
-    rate: Float[Array, ""] = eqx.field(
-        default=0.03, converter=lambda value: jnp.asarray(value, float)
-    )
-    clip: Float[Array, ""] = eqx.field(
-        default=1.0, converter=lambda value: jnp.asarray(value, float)
-    )
+    rate: Float[Array, ""] = eqx.field(default=0.03, converter=real)
+    clip: Float[Array, ""] = eqx.field(default=1.0, converter=real)
     lives: int = eqx.field(static=True, default=16)
 
     def __check_init__(self):

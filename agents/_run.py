@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..envs import PROBLEMS, AbstractProblem
@@ -261,7 +262,7 @@ def _load(
             raise ValueError(
                 f"`{name}` in the checkpoint {path} must have shape {shape}, got {value.shape}."
             )
-        array = jax.numpy.asarray(value)
+        array = jnp.asarray(value)
         leaves.append(jax.random.wrap_key_data(array) if is_key else array)
     history = History(*(found[f"history.{name}"] for name in History._fields))
     return jax.tree.unflatten(structure, leaves), history
@@ -281,7 +282,7 @@ def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_key(leaf) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _identity(run: Run) -> str:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..envs import AbstractProblem
@@ -114,7 +115,7 @@ def begin(
 
 
 def _strong(x: jax.Array) -> jax.Array:
-    is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return x if is_key else jax.lax.convert_element_type(x, x.dtype)
 
 

@@ -93,4 +93,5 @@ def _difference(before: Life, after: Life) -> PyTree:
 
 
 def _dot(this: PyTree, other: PyTree) -> Float[Array, ""]:
-    return sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a * b).sum(), this, other)))
+    products = jax.tree.map(lambda a, b: (a * b).sum(), this, other)
+    return jnp.stack(jax.tree.leaves(products)).sum()

@@ -28,6 +28,7 @@ class Progress(eqx.Module):
 
     @classmethod
     def at_chance(cls, chance: Outcome) -> "Progress":
+        """Before the first presentation, when all there is to know is chance."""
         return cls(chance.loss, chance.score, chance.loss, chance.score)
 
     def after(self, outcome: Outcome) -> "Progress":

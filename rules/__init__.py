@@ -8,6 +8,7 @@ from ._base import Feedback as Feedback
 from ._base import State as State
 from ._blur import Blur as Blur
 from ._gene import gene as gene
+from ._gene import real as real
 from ._genome import gene_names as gene_names
 from ._genome import genome as genome
 from ._genome import named_leaves as named_leaves

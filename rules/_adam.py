@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._signals import Signal, Tier
 
 
@@ -50,10 +50,12 @@ class Adam(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.01)
-    decay: Float[Array, ""] = gene(scale="logit", default=0.9)
-    decay_squares: Float[Array, ""] = gene(scale="logit", default=0.999)
-    epsilon: Float[Array, ""] = gene(scale="log", default=1e-8)
+    rate: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.9, converter=real, metadata=gene("logit"))
+    decay_squares: Float[Array, ""] = eqx.field(
+        default=0.999, converter=real, metadata=gene("logit")
+    )
+    epsilon: Float[Array, ""] = eqx.field(default=1e-8, converter=real, metadata=gene("log"))
     activation: str = eqx.field(static=True, default="relu")
 
     def __check_init__(self):

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from ._activations import activation
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._multilayer import newborn, with_bias
 from ._registry import near
 from ._signals import Signal, Tier
@@ -91,15 +91,23 @@ class Blur(AbstractRule):
         ```
     """
 
-    forward: Float[Array, "k k"] = gene(unit=0.3)
-    backward: Float[Array, "k k"] = gene(unit=0.3)
-    pre: Float[Array, "k k"] = gene(unit=0.3)
-    post: Float[Array, "k k"] = gene(unit=0.3)
-    neuron_keep: Float[Array, ""] = gene(unit=0.3, default=1.0)
-    neuron_rate: Float[Array, ""] = gene(unit=0.3, default=1.0)
-    synapse_keep: Float[Array, ""] = gene(unit=0.01, default=1.0)
-    synapse_rate: Float[Array, ""] = gene(scale="log", default=0.1)
-    gain: Float[Array, ""] = gene(scale="log", default=4.0)
+    forward: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
+    backward: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
+    pre: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
+    post: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
+    neuron_keep: Float[Array, ""] = eqx.field(
+        default=1.0, converter=real, metadata=gene(unit=0.3)
+    )
+    neuron_rate: Float[Array, ""] = eqx.field(
+        default=1.0, converter=real, metadata=gene(unit=0.3)
+    )
+    synapse_keep: Float[Array, ""] = eqx.field(
+        default=1.0, converter=real, metadata=gene(unit=0.01)
+    )
+    synapse_rate: Float[Array, ""] = eqx.field(
+        default=0.1, converter=real, metadata=gene("log")
+    )
+    gain: Float[Array, ""] = eqx.field(default=4.0, converter=real, metadata=gene("log"))
     hidden: tuple[str, ...] = eqx.field(static=True, kw_only=True)
     top: tuple[str, ...] = eqx.field(static=True, kw_only=True)
     feedback: tuple[str, ...] = eqx.field(static=True, kw_only=True)

@@ -1,10 +1,12 @@
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 
@@ -32,24 +34,28 @@ class Scale(NamedTuple):
         return value
 
 
+def real(value: ArrayLike) -> Array:
+    """A real array, of the default precision: the converter of genes."""
+    return jnp.asarray(value, dtype=float)
+
+
 def gene(
-    *, scale: Literal["linear", "log", "logit"] = "linear", unit: float = 1.0, **kwargs: Any
-) -> Any:
-    r"""Declares a field of a rule that holds genes, and how far one natural step is.
+    scale: Literal["linear", "log", "logit"] = "linear", *, unit: float = 1.0
+) -> dict[str, Scale]:
+    r"""Metadata of a field of a rule that say how far one natural step of its genes is.
 
     With $u$ the unit, a gene of value $v$ stands in the genome as $v / u$ on a linear
     scale, as $\log(v) / u$ on a logarithmic one, and as $\log(v / (1 - v)) / u$ on a
     logit one. So the genome is unconstrained, positive things stay positive, and a step
-    of 1 is a natural one everywhere.
+    of 1 is a natural one everywhere. A field without it counts as linear, with unit 1.
 
     Args:
         scale: `"linear"`, `"log"` for what must stay positive, `"logit"` for what must
             stay between 0 and 1; the value is checked when a rule is built.
         unit: the size of one step: of the value, its logarithm or its logit.
-        **kwargs: passed on to `equinox.field`, for example `default=`.
 
     Returns:
-        A dataclass field whose value is converted to an array.
+        The `metadata` of an `equinox.field`.
 
     Raises:
         ValueError: if `scale` is unknown or `unit` is not positive.
@@ -57,28 +63,21 @@ def gene(
     !!! example
 
         ```python
-        >>> import plasticgym as pg
-        >>> [float(x) for x in pg.rules.genome(pg.rules.SGD(rate=1.0))]
-        [0.0]
-
+        rate: Float[Array, ""] = eqx.field(converter=real, metadata=gene("log"))
         ```
     """
     if scale not in ("linear", "log", "logit"):
         raise ValueError(f'`scale` must be "linear", "log" or "logit", got {scale!r}.')
     if not unit > 0:
         raise ValueError(f"`unit` must be positive, got {unit}.")
-    return eqx.field(
-        converter=lambda value: jnp.asarray(value, dtype=float),
-        metadata={"gene": Scale(scale, unit)},
-        **kwargs,
-    )
+    return {"gene": Scale(scale, unit)}
 
 
 def check_genes(module: eqx.Module) -> None:
     """Raises a `ValueError` if a gene of a newly built module is out of its range."""
     for field in dataclasses.fields(module):
         scale, value = field.metadata.get("gene"), getattr(module, field.name)
-        if scale is None or isinstance(value, jax.core.Tracer):
+        if scale is None or isinstance(value, Tracer):
             continue
         if not np.isfinite(value).all():
             raise ValueError(f"`{field.name}` must be finite, got {value}.")

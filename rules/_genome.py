@@ -1,12 +1,13 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ._base import AbstractRule
@@ -63,7 +64,7 @@ def with_genome(rule: _Rule, vector: Float[Array, " genes"]) -> _Rule:
             f"`vector` must have shape ({genes},), one entry per gene of "
             f"{type(rule).__name__}, got {np.shape(vector)}."
         )
-    if not isinstance(vector, jax.core.Tracer) and not np.isfinite(vector).all():
+    if not isinstance(vector, Tracer) and not np.isfinite(vector).all():
         raise ValueError("`vector` must be finite, got NaN or infinite entries.")
     values, start = [], 0
     for _, leaf, scale in leaves:
@@ -97,7 +98,8 @@ def _name(path) -> str:
 
 def _scale(rule: AbstractRule, path) -> Scale:
     """The scale that the innermost declared field on the way to a leaf gives it."""
-    scale, node = Scale(), rule
+    scale: Scale = Scale()
+    node: Any = rule
     for key in path:
         if isinstance(key, jax.tree_util.GetAttrKey):
             if dataclasses.is_dataclass(node):

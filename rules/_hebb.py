@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer
 from ._activations import activation
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._signals import Signal, Tier
 
 
@@ -42,8 +42,8 @@ class Hebb(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.01)
-    decay: Float[Array, ""] = gene(scale="logit", default=0.1)
+    rate: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("logit"))
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self):

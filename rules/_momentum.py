@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._signals import Signal, Tier
 
 
@@ -42,8 +42,8 @@ class Momentum(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.02)
-    decay: Float[Array, ""] = gene(scale="logit", default=0.9)
+    rate: Float[Array, ""] = eqx.field(default=0.02, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.9, converter=real, metadata=gene("logit"))
     activation: str = eqx.field(static=True, default="relu")
 
     def __check_init__(self):

@@ -93,9 +93,10 @@ def backward(
 def descent(state: State) -> tuple[Array, ...]:
     """Minus the gradient of the mean loss by each block: $[h_l, 1]^T \\delta_{l+1} / B$."""
     blocks = []
-    for pre, post in zip(state.neurons[:-1], state.neurons[1:], strict=True):
-        batch = post["error"].shape[0]
-        blocks.append(with_bias(pre["activity"]).T @ (post["error"] / batch))
+    for pre, post in itertools.pairwise(state.neurons):
+        error = post["error"]
+        # Dividing afterwards joins the update; before, it is a pass of its own.
+        blocks.append((with_bias(pre["activity"]).T @ error) / error.shape[0])
     return tuple(blocks)
 
 

@@ -1,10 +1,11 @@
 from typing import final
 
+import equinox as eqx
 from jaxtyping import Array, Float, Key
 
 from . import _multilayer
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._signals import Signal, Tier
 
 
@@ -39,7 +40,7 @@ class Oja(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.003)
+    rate: Float[Array, ""] = eqx.field(default=0.003, converter=real, metadata=gene("log"))
 
     @property
     def reads(self) -> frozenset[Signal]:

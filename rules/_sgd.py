@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene
+from ._gene import gene, real
 from ._signals import Signal, Tier
 
 
@@ -42,7 +42,7 @@ class SGD(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = gene(scale="log", default=0.1)
+    rate: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
     activation: str = eqx.field(static=True, default="relu")
 
     def __check_init__(self):

@@ -22,6 +22,7 @@ from plasticgym.rules import (
     State,
     Tier,
     gene,
+    real,
     with_genome,
 )
 
@@ -46,8 +47,8 @@ def improves(rule, problem, by):
 
 @final
 class EquilibriumPropagation(AbstractRule):
-    rate: Float[Array, ""] = gene(scale="log", default=0.2)
-    nudge: Float[Array, ""] = gene(scale="log", default=0.1)
+    rate: Float[Array, ""] = eqx.field(default=0.2, converter=real, metadata=gene("log"))
+    nudge: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
     settling: int = eqx.field(static=True, default=15)
 
     reads = frozenset({Signal.ERROR})
@@ -115,8 +116,8 @@ def test_equilibrium_propagation_settles_twice_and_learns(task):
 
 @final
 class NodePerturbation(AbstractRule):
-    rate: Float[Array, ""] = gene(scale="log", default=0.1)
-    noise: Float[Array, ""] = gene(scale="log", default=0.1)
+    rate: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
+    noise: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
 
     reads = frozenset({Signal.ERROR})
     tier = Tier.REWARD
@@ -329,7 +330,7 @@ class Recall(AbstractProblem[Snippet]):
 
 @final
 class Hopfield(AbstractRule):
-    rate: Float[Array, ""] = gene(scale="log", default=0.05)
+    rate: Float[Array, ""] = eqx.field(default=0.05, converter=real, metadata=gene("log"))
     settling: int = eqx.field(static=True, default=5)
 
     reads = frozenset()
@@ -434,7 +435,7 @@ class Balance(AbstractProblem[Poles]):
 class Reflex(AbstractRule):
     """Pushes where the pole leans; counts, per row, the frames of the running episode."""
 
-    skill: Float[Array, ""] = gene(default=1.0)
+    skill: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene())
 
     reads = frozenset({Signal.REWARD, Signal.BOUNDARY})
     tier = Tier.REWARD

@@ -166,13 +166,14 @@ still = "others:Still"
 py-modules = ["others"]
 """,
     "others.py": """
+import equinox as eqx
 import jax.numpy as jnp
 import plasticgym as pg
-from plasticgym.rules import SGD, AbstractRule, Tier, gene
+from plasticgym.rules import SGD, AbstractRule, Tier, gene, real
 
 
 class Still(AbstractRule):
-    size: jnp.ndarray = gene(scale="log", default=1.0)
+    size: jnp.ndarray = eqx.field(default=1.0, converter=real, metadata=gene("log"))
 
     reads = frozenset()
     tier = Tier.ACTIVITY

@@ -29,7 +29,7 @@ def main():
     problems = {name: setting.build() for name, setting in suite.seen.items()}
     for name in names:
         rule = pg.rules.make(name)
-        tried = {}
+        tried, best = {}, 0.1
         rates = list(np.round(10.0 ** (np.arange(-10, 4) / 2), 12))
         while rates:
             tried |= dict(zip(rates, scores(rule, rates, problems), strict=True))

@@ -25,6 +25,17 @@ def test_fitness_is_that_of_lives_in_common_worlds():
     assert (diverged == 0).all()
 
 
+def test_the_loss_can_be_the_objective():
+    agent = pg.agents.Evolution(population=4, lives=3, objective="loss")
+    problem, key = pg.envs.plane("xor", **SIZES), jax.random.key(3)
+    fitness, _ = agent.fitness(pg.rules.SGD(), [problem], jnp.array([[0.0], [20.0]]), key=key)
+    keys = jax.random.split(key, (1, 3))[0]
+    record = pg.envs.lives(pg.rules.SGD(rate=1.0), problem, keys=keys)
+    loss = (record.losses.mean(1) + record.tests.loss[:, -1]) / 2
+    np.testing.assert_allclose(fitness[0], 1 - (loss / problem.chance.loss).mean(), rtol=1e-5)
+    assert -1 <= fitness[1] <= 0  # it diverges at once
+
+
 def test_it_finds_the_rate_that_learns():
     agent = pg.agents.Evolution(population=8, lives=2)
     problem = pg.envs.plane("and", hidden=(), batch=16, presentations=10)
@@ -46,6 +57,7 @@ def test_strategies_of_both_kinds_run(strategy):
     ("arguments", "message"),
     [
         ({"strategy": "CMAES"}, "unknown `strategy` 'CMAES'; did you mean 'CMA_ES'"),
+        ({"objective": "los"}, "unknown `objective` 'los'; did you mean 'loss'"),
         ({"population": 0}, "`population` must be a positive whole number, got 0"),
         ({"population": 2}, "`population` must be at least 4, got 2"),
         ({"lives": -1}, "`lives` must be a positive whole number, got -1"),

@@ -250,7 +250,7 @@ def embedded(small, large):
 # What is 0 under relu may not be under other activations.
 VARIANTS = {
     **{name: lambda name=name: pg.rules.make(name) for name in pg.rules.RULES},
-    "sgd, sigmoid": lambda: pg.rules.SGD(activation="sigmoid"),
+    "sgd, tanh": lambda: pg.rules.SGD(activation="tanh"),
     "blur, backpropagation": lambda: pg.rules.Blur.backpropagation(hidden="sigmoid"),
 }
 
