@@ -1,6 +1,6 @@
 import functools
 from collections.abc import Callable, Sequence
-from typing import Literal, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -89,7 +89,7 @@ class Evolution(AbstractAgent):
     strategy: str = eqx.field(static=True, default="CMA_ES")
     population: int = eqx.field(static=True, default=64)
     lives: int = eqx.field(static=True, default=2)
-    objective: Literal["score", "loss"] = eqx.field(static=True, default="score")
+    objective: str = eqx.field(static=True, default="score")
     spread: Float[Array, ""] = eqx.field(default=1.0, converter=real)
 
     def __check_init__(self):

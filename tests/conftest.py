@@ -18,6 +18,14 @@ import pytest  # noqa: E402
 import plasticgym as pg  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def registries(monkeypatch):
+    """What a test registers is gone after it."""
+    kinds = (pg.rules.RULES, pg.envs.PROBLEMS, pg.agents.AGENTS, pg.benchmarks.SUITES)
+    for registry in kinds:
+        monkeypatch.setattr(registry, "_members", dict(registry._members))
+
+
 @pytest.fixture
 def unchecked():
     """Annotations are not checked, as for users: what is wrong must be found by the code."""

@@ -26,7 +26,7 @@ def shell(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def tiny(monkeypatch):
+def tiny():
     """A suite that takes a second, under a name of its own."""
     options = {"hidden": (4,), "batch": 8, "presentations": 4}
     suite = pg.benchmarks.Suite(
@@ -35,8 +35,7 @@ def tiny(monkeypatch):
         unseen={"nxor": pg.benchmarks.Setting("Nxor-v0", options)},
         seeds=(0, 1, 2),
     )
-    members = {**pg.benchmarks.SUITES._members, "tiny-v0": lambda: suite}
-    monkeypatch.setattr(pg.benchmarks.SUITES, "_members", members)
+    pg.benchmarks.register("tiny-v0", lambda: suite)
 
 
 def test_problems_and_rules_list_the_registries(shell):

@@ -123,9 +123,7 @@ def test_its_version_is_that_of_its_metadata():
     assert pg.__version__ == importlib.metadata.version("plasticgym")
 
 
-def test_members_from_outside_join_within_a_process(monkeypatch):
-    for registry in (pg.rules.RULES, pg.envs.PROBLEMS):
-        monkeypatch.setattr(registry, "_members", dict(registry._members))
+def test_members_from_outside_join_within_a_process():
     pg.rules.register("gentle", lambda rate=0.01: pg.rules.SGD(rate=rate))
     pg.envs.register("Small-v0", lambda: pg.envs.plane("or", hidden=(3,), presentations=2))
     rule, problem = pg.rules.make("gentle", rate=0.02), pg.envs.problem("Small-v0")

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ def test_fitness_is_that_of_lives_in_common_worlds():
     problems = [pg.envs.plane("xor", **SIZES), pg.envs.digits(**SIZES)]
     vectors = jnp.array([[0.0], [-1.0], [0.0]])
     key = jax.random.key(3)
-    fitness, diverged = agent.fitness(rule, problems, vectors, key=key)
+    fitness, diverged = eqx.filter_jit(agent.fitness)(rule, problems, vectors, key=key)
     assert fitness[0] == fitness[2]  # equal genomes, equal worlds
     expected = []
     for problem, keys in zip(problems, jax.random.split(key, (2, 3)), strict=True):
@@ -28,7 +29,8 @@ def test_fitness_is_that_of_lives_in_common_worlds():
 def test_the_loss_can_be_the_objective():
     agent = pg.agents.Evolution(population=4, lives=3, objective="loss")
     problem, key = pg.envs.plane("xor", **SIZES), jax.random.key(3)
-    fitness, _ = agent.fitness(pg.rules.SGD(), [problem], jnp.array([[0.0], [20.0]]), key=key)
+    genomes = jnp.array([[0.0], [20.0]])
+    fitness, _ = eqx.filter_jit(agent.fitness)(pg.rules.SGD(), [problem], genomes, key=key)
     keys = jax.random.split(key, (1, 3))[0]
     record = pg.envs.lives(pg.rules.SGD(rate=1.0), problem, keys=keys)
     loss = (record.losses.mean(1) + record.tests.loss[:, -1]) / 2

@@ -10,15 +10,24 @@ import pytest
 from jaxtyping import Array, Float
 
 import plasticgym as pg
-from plasticgym.rules import SGD, Adam, gene, gene_names, genome, named_leaves, with_genome
+from plasticgym.rules import (
+    SGD,
+    Adam,
+    gene,
+    gene_names,
+    genome,
+    named_leaves,
+    real,
+    with_genome,
+)
 
 
 class Scaled(eqx.Module):
     """A gene of each scale."""
 
-    plain: Float[Array, " n"] = gene(unit=0.5)
-    positive: Float[Array, ""] = gene(scale="log", unit=2.0)
-    share: Float[Array, ""] = gene(scale="logit")
+    plain: Float[Array, " n"] = eqx.field(converter=real, metadata=gene(unit=0.5))
+    positive: Float[Array, ""] = eqx.field(converter=real, metadata=gene("log", unit=2.0))
+    share: Float[Array, ""] = eqx.field(converter=real, metadata=gene("logit"))
     bare: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
 
@@ -85,7 +94,7 @@ def test_genomes_can_be_differentiated():
 def test_integers_are_no_genes():
     class Clocked(SGD.__mro__[1]):
         ticks: Array = eqx.field(converter=jnp.asarray, default=3)
-        rate: Array = gene(default=0.5)
+        rate: Array = eqx.field(default=0.5, converter=real, metadata=gene())
         reads = frozenset()
         tier = pg.rules.Tier.GLOBAL
         init = rest = predict = receive = adapt = None
