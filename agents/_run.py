@@ -20,6 +20,7 @@ from ._base import AbstractAgent, Search, check_problems
 from ._train import History, Trained, begin, train
 
 _FORMAT = "plasticgym run 1"
+_TAKEN = "`folder` {} exists already; choose another one, or resume the run in it."
 _RUN, _CHECKPOINT, _GENOME, _HISTORY = (
     "run.json",
     "checkpoint.safetensors",
@@ -109,13 +110,15 @@ def start(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(
-            f"`folder` {folder} exists already; choose another one, or resume the run in it."
-        )
+        raise ValueError(_TAKEN.format(folder))
     parts = run.build()
     folder.mkdir(parents=True, exist_ok=True)
     told = {"format": _FORMAT, "plasticgym": version("plasticgym"), **dataclasses.asdict(run)}
-    write_atomically(folder / _RUN, json.dumps(told, indent=2).encode())
+    try:
+        with (folder / _RUN).open("x") as file:  # of two that start at once, one gets it
+            json.dump(told, file, indent=2)
+    except FileExistsError:
+        raise ValueError(_TAKEN.format(folder)) from None
     return _go_on(run, folder, parts, None, every, on_generation)
 
 

@@ -87,6 +87,20 @@ def test_nothing_is_overwritten(whole):
         agents.start(a_run(), whole[0])
 
 
+def test_of_two_that_start_at_once_one_gets_the_folder(tmp_path, monkeypatch):
+    build = agents.Run.build
+
+    def slow_build(run):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "run.json").write_text("of the other")
+        return build(run)
+
+    monkeypatch.setattr(agents.Run, "build", slow_build)
+    with pytest.raises(ValueError, match="exists already"):
+        agents.start(a_run(), tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").read_text() == "of the other"
+
+
 def edit_run(folder, **changes):
     told = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**told, **changes}))
