@@ -22,6 +22,7 @@ from ._base import (
 )
 
 _WORST = -1.0
+_WIDEST = 1e3  # where all fitness is equal, a step size would grow until genes overflow
 
 
 def _score(record: Lifetime, chance: Outcome) -> Float[Array, ""]:
@@ -179,6 +180,8 @@ class Evolution(AbstractAgent):
             params = strategy.default_params
         if hasattr(params, "std_init"):
             params = params.replace(std_init=self.spread)
+        if hasattr(params, "std_max"):
+            params = params.replace(std_max=_WIDEST)
         return strategy, params
 
 

@@ -15,7 +15,8 @@ import pytest
 
 import plasticgym as pg
 
-ROOT = Path(pg.__file__).parent
+ROOT = Path(pg.__file__).parent  # of the installed package
+REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = ["rules", "envs", "agents", "benchmarks", "__main__"]
 HEAVY = ["sklearn", "brax", "gymnax", "matplotlib", "torch", "stable_baselines3", "ray"]
 LATE = [*HEAVY, "optax", "evosax"]
@@ -211,12 +212,12 @@ def run(*command, **options) -> str:
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy of what the repository tracks or would track."""
     copy, out = (tmp_path_factory.mktemp(name) for name in ("copy", "wheel"))
-    run("git", "-C", ROOT, "rev-parse", "--git-dir")
-    listed = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard").splitlines()
+    run("git", "-C", REPOSITORY, "rev-parse", "--git-dir")
+    listed = run("git", "-C", REPOSITORY, "ls-files", "-co", "--exclude-standard").splitlines()
     for name in listed:
-        if (ROOT / name).is_file():
+        if (REPOSITORY / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
+            (copy / name).write_bytes((REPOSITORY / name).read_bytes())
     run(sys.executable, "-m", "build", "--wheel", "--outdir", out, copy)
     (found,) = out.glob("*.whl")
     return found
@@ -246,17 +247,21 @@ def alone() -> dict[str, str]:
 def test_the_wheel_holds_exactly_the_package(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {n for n in archive.namelist() if ".dist-info/" not in n}
-    tracked = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard").splitlines()
-    folders = {layer: ROOT / layer for layer in ORDER[:-1]}
+    tracked = run("git", "-C", REPOSITORY, "ls-files", "-co", "--exclude-standard").splitlines()
+    folders = {layer: REPOSITORY / layer for layer in ORDER[:-1]}
     expected = {f"plasticgym/{n}" for n in ("__init__.py", "__main__.py", "py.typed")}
     for name in tracked:
         path = Path(name)
-        packaged = path.parts[0] in folders and (ROOT / path).exists()
-        if packaged and (ROOT / path.parent / "__init__.py").exists() and path.suffix == ".py":
+        packaged = path.parts[0] in folders and (REPOSITORY / path).exists()
+        if (
+            packaged
+            and (REPOSITORY / path.parent / "__init__.py").exists()
+            and path.suffix == ".py"
+        ):
             expected.add(f"plasticgym/{name}")
         if path.match("rules/genomes/*.safetensors"):
             expected.add(f"plasticgym/{name}")
-    expected = {n for n in expected if (ROOT / n.removeprefix("plasticgym/")).exists()}
+    expected = {n for n in expected if (REPOSITORY / n.removeprefix("plasticgym/")).exists()}
     code = {n for n in names if n.endswith((".py", ".typed", ".safetensors"))}
     assert code == expected
     assert not any(n.split("/")[1] in ("tests", "docs", "examples") for n in names)
