@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
+_PICTURES = (".png", ".svg", ".pdf")
 _LIFE = "life: presentations x batch; chance: the score of knowing nothing"
 
 app = typer.Typer(
@@ -94,23 +95,28 @@ def train(
     rule: Annotated[str | None, typer.Argument(help="As blur or 'blur(states=4)'.")] = None,
     on: Annotated[str | None, _option("Problems, as digits,'xor(batch=16)'.")] = None,
     suite: Annotated[str | None, _option("Train on what this suite lists as seen.")] = None,
-    agent: Annotated[str, _option("cma-es, metagradient, 'cma-es(lives=4)'.")] = "cma-es",
-    generations: Annotated[int, _option("Updates of the genome, in all.")] = 100,
-    seed: Annotated[int, _option("Of all that is random.")] = 0,
-    out: Annotated[Path | None, _option("A new folder for the run.")] = None,
+    agent: Annotated[
+        str | None, _option("cma-es (otherwise), metagradient, 'cma-es(lives=4)'.")
+    ] = None,
+    generations: Annotated[
+        int | None, _option("Updates of the genome, in all; 100 otherwise.")
+    ] = None,
+    seed: Annotated[int | None, _option("Of all that is random; 0 otherwise.")] = None,
+    out: Annotated[
+        Path | None, _option("A new folder; runs/RULE-AGENT-SEED otherwise.")
+    ] = None,
     resume: Annotated[Path | None, _option("Go on with the run in this folder.")] = None,
 ) -> None:
     """Find a genome for a rule, or go on with a run that was interrupted."""
     from . import agents
 
     if resume is not None:
-        if rule or on or suite or out:
-            raise ValueError(
-                "`--resume` goes on with a run as it was; give no RULE, --on, --suite or --out."
-            )
+        if any(x is not None for x in (rule, on, suite, agent, generations, seed, out)):
+            raise ValueError("`--resume` goes on with a run as it was; give nothing else.")
         run, folder, go = agents.read_run(resume), resume, agents.resume
     else:
-        run = _new_run(rule, on, suite, agent, generations, seed)
+        start = ("cma-es" if agent is None else agent, 0 if seed is None else seed)
+        run = _new_run(rule, on, suite, *start, 100 if generations is None else generations)
         folder = out or Path("runs") / f"{run.rule}-{run.agent}-{run.seed}"
         go = functools.partial(agents.start, run)
     names = ", ".join(run.problems)
@@ -150,6 +156,8 @@ def evaluate(
     """Score rules on seen and unseen problems, side by side."""
     from . import benchmarks
 
+    if plot is not None and plot.suffix not in _PICTURES:
+        raise ValueError(f"`--plot` must end in {', '.join(_PICTURES)}, got {plot}.")
     for path in (json, plot):
         _check_free(path, overwrite=overwrite)
     chosen = benchmarks.suite(suite)
@@ -189,13 +197,13 @@ def plot(
     from . import agents
 
     path = out or folder / "history.png"
-    _check_free(out, overwrite=overwrite)
+    _check_free(path, overwrite=overwrite)
     agents.plot(folder, path)
     _out.print(f"fitness by generation in {path}")
 
 
 def _new_run(
-    rule: str | None, on: str | None, suite: str | None, agent: str, generations: int, seed: int
+    rule: str | None, on: str | None, suite: str | None, agent: str, seed: int, generations: int
 ):
     from . import agents, benchmarks, envs
     from .rules import spelled, spelled_list

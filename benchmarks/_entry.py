@@ -30,5 +30,7 @@ def entry(text: str) -> AbstractRule:
         return load_genome(path / "genome.safetensors", expected=run.rule)
     if path.suffix == ".safetensors" or path.is_file():
         return load_genome(path)
+    if "/" in text.split("(")[0]:
+        raise ValueError(f"there is no folder or file {text}.")
     name, options, literal = spelled(text)
     return RULES.make(name, **options) if literal else shipped(name)

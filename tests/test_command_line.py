@@ -136,6 +136,9 @@ def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
         ("train sgd --on xor --out full", "`folder` full exists already"),
         ("train --resume full", "holds no run"),
         ("train sgd --resume full", "`--resume` goes on with a run as it was"),
+        ("train --resume full --generations 7", "`--resume` goes on with a run as it was"),
+        ("evaluate sgd --plot curves.foo", "`--plot` must end in .png, .svg, .pdf"),
+        ("evaluate runs/gone", "there is no folder or file runs/gone"),
         ("plot full", "holds no run"),
     ],
 )
