@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def main() -> None:
     """Runs the command line. Exit codes: 0 done, 2 bad input, 130 interrupted."""
     try:
         app()
-    except (ValueError, ModuleNotFoundError) as error:
+    except (ValueError, ModuleNotFoundError, OSError) as error:
         _err.print("[bold red]error:[/]", end=" ")
         _err.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(_BAD_INPUT)
@@ -158,6 +159,8 @@ def evaluate(
 
     if plot is not None and plot.suffix not in _PICTURES:
         raise ValueError(f"`--plot` must end in {', '.join(_PICTURES)}, got {plot}.")
+    if plot is not None and importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("`--plot` needs matplotlib: pip install 'plasticgym[plot]'.")
     for path in (json, plot):
         _check_free(path, overwrite=overwrite)
     chosen = benchmarks.suite(suite)

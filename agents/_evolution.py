@@ -109,13 +109,20 @@ class Evolution(AbstractAgent):
                 f"unknown `strategy` {self.strategy!r}; "
                 f"{near(self.strategy, list(_strategies()))}"
             )
+        try:
+            _build(self.strategy, self.population, 2)
+        except (AssertionError, TypeError) as error:
+            raise ValueError(
+                f"`strategy` {self.strategy!r} cannot be built with a population of "
+                f"{self.population}: {error}"
+            ) from error
 
     def init(
         self, rule: AbstractRule, problems: Sequence[AbstractProblem], *, key: Key[Array, ""]
     ) -> Search:
         check_problems(problems)
         strategy, params = self._strategy(rule)
-        key, key_init, key_first = jax.random.split(key, 3)
+        key, key_init, key_first, key_live = jax.random.split(key, 4)
         start = genome(rule)
         if hasattr(strategy, "get_mean"):
             with promoting():
@@ -123,7 +130,7 @@ class Evolution(AbstractAgent):
         else:
             noise = jax.random.normal(key_first, (self.population, start.size), start.dtype)
             first = start[None] + self.spread * noise.at[0].set(0.0)
-            fitness, _ = self.fitness(rule, problems, first, key=key_first)
+            fitness, _ = self.fitness(rule, problems, first, key=key_live)
             with promoting():
                 progress = strategy.init(key_init, first, -fitness, params)
         return Search(progress, key, jnp.zeros((), int))

@@ -114,11 +114,15 @@ def start(
     parts = run.build()
     folder.mkdir(parents=True, exist_ok=True)
     told = {"format": _FORMAT, "plasticgym": version("plasticgym"), **dataclasses.asdict(run)}
+    text = json.dumps(told, indent=2)
+    draft = folder / f".{_RUN}.{os.getpid()}.part"
+    draft.write_text(text)
     try:
-        with (folder / _RUN).open("x") as file:  # of two that start at once, one gets it
-            json.dump(told, file, indent=2)
+        os.link(draft, folder / _RUN)  # of two that start at once, one gets it, whole
     except FileExistsError:
         raise ValueError(_TAKEN.format(folder)) from None
+    finally:
+        draft.unlink()
     return _go_on(run, folder, parts, None, every, on_generation)
 
 

@@ -102,6 +102,7 @@ class Classification(AbstractProblem[Stream]):
         view: View = "fixed",
     ):
         check_sizes(batch=batch, presentations=presentations)
+        _check_parts(train=train, validation=validation, held_out=held_out)
         if view not in _VIEWS:
             raise ValueError(f"unknown `view` {view!r}; {near(view, list(_VIEWS))}")
         counts = np.bincount(np.asarray(train.classes))
@@ -164,3 +165,23 @@ class Classification(AbstractProblem[Stream]):
     def _seen(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
         inputs = (raw.astype(self.mean.dtype) - self.mean[None]) / self.deviation[None]
         return inputs if world.view is None else inputs @ world.view
+
+
+def _check_parts(**parts: Examples) -> None:
+    """Raises a `ValueError` naming the part that does not fit."""
+    classes = np.unique(np.asarray(parts["train"].classes))
+    columns = parts["train"].inputs.shape[-1]
+    for name, part in parts.items():
+        found = np.unique(np.asarray(part.classes))
+        if part.inputs.shape != (part.classes.shape[0], columns):
+            raise ValueError(
+                f"`{name}` must have inputs of shape ({part.classes.shape[0]}, {columns}), "
+                f"got {part.inputs.shape}."
+            )
+        if not np.array_equal(found, np.arange(len(classes))):
+            raise ValueError(
+                f"`{name}` must hold examples of each class from 0 to {len(classes) - 1} "
+                f"and no other, got classes {found.tolist()}."
+            )
+        if not np.isfinite(np.asarray(part.inputs, np.float64)).all():
+            raise ValueError(f"`{name}` must have finite inputs.")

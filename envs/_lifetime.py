@@ -52,7 +52,8 @@ class Lifetime(eqx.Module):
     - `tests`: held-out outcomes, with a leading axis of times: after the presentations
       that were asked for, and at the end.
     - `state`: the network at the end, its neurons at rest.
-    - `diverged`: whether it diverged, at a presentation or in the test at the end.
+    - `diverged`: whether it diverged at a presentation, or was not finite in the test at
+      the end.
     """
 
     losses: Float[Array, " presentations"]
@@ -79,7 +80,7 @@ def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[L
         The life, at the same `time`, and the outcome of this presentation: that of
         chance if the network has diverged by now.
     """
-    key_predict, key_receive, _ = keys_of(life)
+    key_predict, key_receive, *_ = keys_of(life)
     state, outputs = rule.predict(life.state, problem.observe(life.world), key=key_predict)
     world, feedback, outcome = problem.respond(life.world, outputs)
     state = rule.receive(state, feedback.only(rule.reads), key=key_receive)
@@ -87,10 +88,12 @@ def present(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[L
     cap = DIVERGED_AT * problem.chance.loss
     sound = jnp.isfinite(outputs).all() & (outcome.loss <= cap)
     diverged = life.diverged | ~sound
-    return (
-        Life(state, world, life.key, life.time, diverged),
-        select(diverged, problem.chance, outcome),
+    scored = Outcome(
+        select(diverged, problem.chance.loss, outcome.loss),
+        select(diverged, problem.chance.score, outcome.score),
+        outcome.weight,
     )
+    return Life(state, world, life.key, life.time, diverged), scored
 
 
 def step(rule: AbstractRule, problem: AbstractProblem, life: Life) -> tuple[Life, Outcome]:
@@ -198,8 +201,8 @@ def examine(
 
     The outcome is that of chance if it has, be it only on this part.
     """
-    key = jax.random.fold_in(jax.random.fold_in(life.key, life.time), 1)
-    outcome = problem.test(life.world, Frozen(rule, life.state), part=part, key=key)
+    network, key = Frozen(rule, life.state), keys_of(life)[3]
+    outcome = problem.test(life.world, network, part=part, key=key)
     diverged = life.diverged | ~jnp.isfinite(outcome.loss).all()
     loss = jnp.minimum(outcome.loss, DIVERGED_AT * problem.chance.loss)
     outcome = Outcome(loss, outcome.score, outcome.weight)
@@ -237,9 +240,9 @@ def lives(
     )(keys)
 
 
-def keys_of(life: Life) -> Key[Array, "3"]:
-    """The keys of this presentation: of predict, receive and adapt."""
-    return jax.random.split(jax.random.fold_in(life.key, life.time), 3)
+def keys_of(life: Life) -> Key[Array, "4"]:
+    """The keys of this presentation: of predict, receive, adapt, and of a test before it."""
+    return jax.random.split(jax.random.fold_in(life.key, life.time), 4)
 
 
 def select(where: Bool[Array, ""], this: PyTree, other: PyTree) -> PyTree:
@@ -255,7 +258,8 @@ def _check_untouched(rule: AbstractRule, before: State, after: State) -> None:
     if len(leaves) % 2 or any(a is not b for a, b in pairs):
         raise ValueError(
             f"`predict` and `receive` of {type(rule).__name__} must leave the synapses as "
-            "they are; change them in `adapt`."
+            "they are; change them in `adapt`. They must be the very arrays that were given: "
+            "after a `vmap` or `scan`, put them back."
         )
 
 

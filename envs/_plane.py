@@ -1,6 +1,7 @@
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -117,7 +118,7 @@ def _parts(function: str) -> tuple[Examples, ...]:
     parts = []
     for rows in _PARTS.values():
         points, classes = FUNCTIONS[function](rows, rng)
-        parts.append(
-            Examples(jnp.asarray(points, jnp.float32), jnp.asarray(classes.astype(np.uint8)))
-        )
+        with jax.ensure_compile_time_eval():  # what is cached must not belong to a trace
+            points, classes = jnp.asarray(points, jnp.float32), jnp.asarray(classes, jnp.uint8)
+        parts.append(Examples(points, classes))
     return tuple(parts)

@@ -1,6 +1,7 @@
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -141,8 +142,10 @@ def _parts(name: str, validation: int, test: int) -> tuple[Examples, Examples, E
     trained, validated = train_test_split(
         rest, test_size=validation, stratify=classes[rest], random_state=0
     )
-    train, validation_, test_ = (
-        Examples(jnp.asarray(inputs[part]), jnp.asarray(classes[part]))
-        for part in (trained, validated, tested)
-    )
-    return train, validation_, test_
+    # What is cached must not belong to a trace.
+    with jax.ensure_compile_time_eval():
+        train_, validation_, test_ = (
+            Examples(jnp.asarray(inputs[part]), jnp.asarray(classes[part]))
+            for part in (trained, validated, tested)
+        )
+    return train_, validation_, test_

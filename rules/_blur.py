@@ -162,9 +162,8 @@ class Blur(AbstractRule):
     @classmethod
     def random(cls, states: int = 2, *, key: Key[Array, ""]) -> "Blur":
         """Matrices drawn from N(0, 1), as the authors begin."""
-        start = cls.hebbian(states)
         draws = jax.random.normal(key, (4, states, states), float)
-        return cls(*draws, **_bounded(states), gain=start.gain)
+        return cls(*draws, **_bounded(states))
 
     @classmethod
     def backpropagation(cls, rate: float = 0.1, hidden: str = "tanh") -> "Blur":

@@ -79,6 +79,8 @@ def check_genes(module: eqx.Module) -> None:
         scale, value = field.metadata.get("gene"), getattr(module, field.name)
         if scale is None or isinstance(value, Tracer):
             continue
+        if getattr(field.type, "dims", None) == () and np.ndim(value) != 0:
+            raise ValueError(f"`{field.name}` must be one number, got shape {np.shape(value)}.")
         if not np.isfinite(value).all():
             raise ValueError(f"`{field.name}` must be finite, got {value}.")
         if scale.name == "log" and not (value > 0).all():

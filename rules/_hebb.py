@@ -21,8 +21,8 @@ class Hebb(AbstractRule):
 
     - `rate`: $\eta$, a positive scalar.
     - `decay`: $\lambda$, in (0, 1).
-    - `activation`: of hidden layers; the last layer is linear and, without decay, grows
-      exponentially.
+    - `activation`: of hidden layers; the last layer is linear and grows without bound where
+      $\eta$ times the variance of its inputs exceeds $\lambda$.
 
     **Raises:**
 
