@@ -60,6 +60,7 @@ def test_strategies_of_both_kinds_run(strategy):
     [
         ({"strategy": "CMAES"}, "unknown `strategy` 'CMAES'; did you mean 'CMA_ES'"),
         ({"objective": "los"}, "unknown `objective` 'los'; did you mean 'loss'"),
+        ({"strategy": "Open_ES", "population": 5}, "cannot be built with a population of 5"),
         ({"population": 0}, "`population` must be a positive whole number, got 0"),
         ({"population": 2}, "`population` must be at least 4, got 2"),
         ({"lives": -1}, "`lives` must be a positive whole number, got -1"),

@@ -457,6 +457,19 @@ def test_lives_are_compiled_once_per_shape(xor):
     assert len(traces) > first
 
 
+def test_what_is_not_scored_stays_so_when_a_network_diverges(xor, monkeypatch):
+    respond = type(xor).respond
+
+    def unscored(self, world, outputs):
+        world, feedback, outcome = respond(self, world, outputs)
+        return world, feedback, Outcome(outcome.loss, outcome.score, jnp.zeros(()))
+
+    monkeypatch.setattr(type(xor), "respond", unscored)
+    record = live(SGD(rate=1e6), xor, key=KEY)
+    assert record.diverged
+    assert (record.weights == 0.0).all()
+
+
 def test_a_rule_that_changes_synapses_too_early_is_refused(xor):
     @final
     class Hasty(AbstractRule):

@@ -345,3 +345,30 @@ def test_an_unknown_part_is_refused(part, xor, unchecked):
 
 def test_a_body_without_hidden_layers_is_a_body():
     assert pg.envs.plane("or", hidden=()).body.layers == (2, 2)
+
+
+def test_a_problem_built_in_a_trace_harms_no_other():
+    order = jax.jit(lambda key: pg.envs.plane("slice").reset(key=key).order)(jax.random.key(0))
+    again = pg.envs.plane("slice").reset(key=jax.random.key(0)).order
+    np.testing.assert_array_equal(order, again)
+
+
+@pytest.mark.parametrize(
+    ("part", "inputs", "classes", "message"),
+    [
+        ("train", np.zeros((4, 2)), [0, 2, 0, 2], "`train` must hold examples of each class"),
+        ("validation", np.zeros((4, 2)), [0, 0, 0, 0], "`validation` must hold examples of"),
+        ("held_out", np.zeros((4, 2)), [0, 1, 2, 1], "`held_out` must hold examples of each"),
+        ("held_out", np.zeros((4, 3)), [0, 1, 0, 1], r"`held_out` must have inputs of shape"),
+        ("train", np.full((4, 2), np.nan), [0, 1, 0, 1], "`train` must have finite inputs"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(part, inputs, classes, message, unchecked):
+    def examples(inputs, classes):
+        return Examples(jnp.asarray(inputs, jnp.float32), jnp.asarray(classes, jnp.uint8))
+
+    good = examples(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])
+    parts = {"train": good, "validation": good, "held_out": good}
+    parts[part] = examples(inputs, classes)
+    with pytest.raises(ValueError, match=message):
+        Classification(**parts, body=Body((2, 2)), batch=2, presentations=1)

@@ -120,3 +120,8 @@ def test_what_is_no_scale_is_refused(options, message, unchecked):
 def test_a_genome_of_another_rule_is_refused():
     with pytest.raises(ValueError, match=r"one entry per gene of SGD, got \(4,\)"):
         with_genome(SGD(), genome(Adam()))
+
+
+def test_several_numbers_for_one_gene_are_refused(unchecked):
+    with pytest.raises(ValueError, match=r"`rate` must be one number, got shape \(2,\)"):
+        SGD(rate=(0.1, 0.2))
