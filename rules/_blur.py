@@ -148,8 +148,7 @@ class Blur(AbstractRule):
         state 2; synapses correlate state 1 with the difference of the two. With linear
         neurons and one layer this is the delta rule. Further states are silent.
         """
-        if not isinstance(states, int) or states < 2:
-            raise ValueError(f"`states` must be a whole number of at least 2, got {states}.")
+        _check_states(states)
         zeros = jnp.zeros((states, states))
         return cls(
             forward=zeros.at[0, 0].set(1.0),
@@ -162,6 +161,7 @@ class Blur(AbstractRule):
     @classmethod
     def random(cls, states: int = 2, *, key: Key[Array, ""]) -> "Blur":
         """Matrices drawn from N(0, 1), as the authors begin."""
+        _check_states(states)
         draws = jax.random.normal(key, (4, states, states), float)
         return cls(*draws, **_bounded(states))
 
@@ -297,6 +297,11 @@ def _activate(names: tuple[str, ...], z: _States) -> _States:
 def _bounded(states: int) -> dict:
     tanh = ("tanh",) * states
     return {"hidden": tanh, "top": tanh, "feedback": tanh, "synapse_states": states}
+
+
+def _check_states(states: int) -> None:
+    if not isinstance(states, int) or states < 2:
+        raise ValueError(f"`states` must be a whole number of at least 2, got {states}.")
 
 
 def _check_option(name: str, value: str, known: list[str]) -> None:
