@@ -179,7 +179,7 @@ def _go_on(run, folder, parts, before, every, on_generation) -> Trained:
     def keep(trained: Trained, seconds: float) -> None:
         latest[:] = [trained]
         if time.monotonic() - saved[0] >= every:
-            _save(folder, run, rule, trained)
+            _save(folder, run, trained)
             saved[0] = time.monotonic()
         if on_generation is not None:
             on_generation(trained, seconds)
@@ -196,13 +196,13 @@ def _go_on(run, folder, parts, before, every, on_generation) -> Trained:
         )
     except KeyboardInterrupt:
         if latest:
-            _save(folder, run, rule, latest[0])
+            _save(folder, run, latest[0])
         raise
-    _save(folder, run, rule, trained)
+    _save(folder, run, trained)
     return trained
 
 
-def _save(folder: Path, run: Run, rule: AbstractRule, trained: Trained) -> None:
+def _save(folder: Path, run: Run, trained: Trained) -> None:
     from safetensors.numpy import save
 
     search, history = trained.search, trained.history
