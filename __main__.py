@@ -1,12 +1,14 @@
 """The command line: `plasticgym`, `python -m plasticgym`."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -19,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from .rules import Registry
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 _PICTURES = (".png", ".svg", ".pdf")
@@ -60,17 +64,17 @@ def problems() -> None:
     """List the problems that a rule can live in."""
     from . import envs
 
-    table = Table("problem", "id", "body", "life", "chance", caption=_LIFE)
-    for name in envs.PROBLEMS:
+    def row(name: str) -> tuple[str, ...]:
         problem = envs.problem(name)
-        table.add_row(
+        return (
             envs.shell_name(name),
             name,
             "-".join(map(str, problem.body.layers)),
             f"{problem.presentations} x {problem.batch}",
             f"{float(problem.chance.score):.3f}",
         )
-    _out.print(table)
+
+    _list(Table("problem", "id", "body", "life", "chance", caption=_LIFE), envs.PROBLEMS, row)
 
 
 @app.command()
@@ -78,17 +82,17 @@ def rules() -> None:
     """List the rules, how local they are, what they read, and their genes."""
     from .rules import RULES, genome, shipped
 
-    table = Table("rule", "tier", "reads", "genes", "about")
-    for name in RULES:
+    def row(name: str) -> tuple[str, ...]:
         rule = shipped(name)
-        table.add_row(
+        return (
             name,
             str(rule.tier),
             ", ".join(sorted(map(str, rule.reads))) or "nothing",
             str(genome(rule).size),
             (type(rule).__doc__ or "").split("\n")[0].split(":")[0].rstrip("."),
         )
-    _out.print(table)
+
+    _list(Table("rule", "tier", "reads", "genes", "about"), RULES, row)
 
 
 @app.command()
@@ -100,25 +104,34 @@ def train(
         str | None, _option("cma-es (otherwise), metagradient, 'cma-es(lives=4)'.")
     ] = None,
     generations: Annotated[
-        int | None, _option("Updates of the genome, in all; 100 otherwise.")
+        int | None, _option("Updates of the genome, in all; 100, or the recipe's.")
     ] = None,
     seed: Annotated[int | None, _option("Of all that is random; 0 otherwise.")] = None,
     out: Annotated[
-        Path | None, _option("A new folder; runs/RULE-AGENT-SEED otherwise.")
+        Path | None,
+        _option("A new folder; otherwise runs/RULE-AGENT-SEED or runs/RECIPE-SEED."),
+    ] = None,
+    recipe: Annotated[
+        str | None, _option("A training in full, such as blur-metagradient.")
     ] = None,
     resume: Annotated[Path | None, _option("Go on with the run in this folder.")] = None,
+    allow_unseen: Annotated[
+        bool, typer.Option("--allow-unseen", help="Even on what lite-v0 lists as unseen.")
+    ] = False,
 ) -> None:
     """Find a genome for a rule, or go on with a run that was interrupted."""
-    from . import agents
+    from . import agents, benchmarks
 
+    benchmarks.use_cache()
+    named = (rule, on, suite, agent, generations, seed)
     if resume is not None:
-        if any(x is not None for x in (rule, on, suite, agent, generations, seed, out)):
+        if allow_unseen or any(x is not None for x in (*named, recipe, out)):
             raise ValueError("`--resume` goes on with a run as it was; give nothing else.")
         run, folder, go = agents.read_run(resume), resume, agents.resume
     else:
-        start = ("cma-es" if agent is None else agent, 0 if seed is None else seed)
-        run = _new_run(rule, on, suite, *start, 100 if generations is None else generations)
-        folder = out or Path("runs") / f"{run.rule}-{run.agent}-{run.seed}"
+        run = _new_run(*named) if recipe is None else _recipe_run(recipe, *named)
+        run = dataclasses.replace(run, unseen=_unseen(run, allowed=allow_unseen))
+        folder = out or Path("runs") / f"{recipe or f'{run.rule}-{run.agent}'}-{run.seed}"
         go = functools.partial(agents.start, run)
     names = ", ".join(run.problems)
     _out.print(f"training [bold]{run.rule}[/] by {run.agent} on {names} in {folder}")
@@ -146,15 +159,24 @@ def train(
 @app.command()
 def evaluate(
     entries: Annotated[
-        list[str], typer.Argument(help="Names, 'sgd(rate=0.1)', folders of runs, genome files.")
+        list[str],
+        typer.Argument(help="Names, 'sgd(rate=0.1)', 'sgd*', folders of runs, genome files."),
     ],
     suite: Annotated[str, _option("The suite.")] = "smoke-v0",
+    split: Annotated[
+        str | None, _option("Only these, as seen,validation; unseen is the third.")
+    ] = None,
+    part: Annotated[str, _option("Held-out data to test on: test or validation.")] = "test",
     seed: Annotated[int | None, _option("First seed, instead of the suite's.")] = None,
     json: Annotated[Path | None, _option("Write all figures to this file.")] = None,
     plot: Annotated[Path | None, _option("Draw learning curves into this file.")] = None,
     overwrite: _Overwrite = False,
 ) -> None:
-    """Score rules on seen and unseen problems, side by side."""
+    """Score rules on seen and unseen problems, side by side.
+
+    A bare name has the genome that comes with the package; 'sgd*', 'momentum*' and 'adam*'
+    have the rate that is best in each problem.
+    """
     from . import benchmarks
 
     if plot is not None and plot.suffix not in _PICTURES:
@@ -163,11 +185,13 @@ def evaluate(
         raise ValueError("`--plot` needs matplotlib: pip install 'plasticgym[plot]'.")
     for path in (json, plot):
         _check_free(path, overwrite=overwrite)
+    benchmarks.use_cache()
     chosen = benchmarks.suite(suite)
     seeds = chosen.seeds
     if seed is not None:
         seeds = tuple(range(seed, seed + len(chosen.seeds)))
-    scored = {text.rstrip("/"): benchmarks.entry(text) for text in entries}
+    found = [benchmarks.entry(text, chosen) for text in entries]
+    scored = {entry.label: entry for entry in found}
     if len(scored) < len(entries):
         raise ValueError(f"`entries` must all differ, got {', '.join(entries)}.")
     with _progress("scored") as progress:
@@ -176,6 +200,8 @@ def evaluate(
             scored,
             chosen,
             seeds=seeds,
+            part=cast(Any, part),  # it says itself which there are
+            splits=tuple(chosen.splits) if split is None else tuple(split.split(",")),
             on_progress=lambda done, total, label: progress.update(
                 task, completed=done, total=total, description=label
             ),
@@ -206,7 +232,12 @@ def plot(
 
 
 def _new_run(
-    rule: str | None, on: str | None, suite: str | None, agent: str, seed: int, generations: int
+    rule: str | None,
+    on: str | None,
+    suite: str | None,
+    agent: str | None,
+    generations: int | None,
+    seed: int | None,
 ):
     from . import agents, benchmarks, envs
     from .rules import spelled, spelled_list
@@ -223,17 +254,69 @@ def _new_run(
         for item in spelled_list(on or ""):
             name = item.name if item.name not in where else f"{item.name}-{len(where)}"
             where[name] = (envs.problem_id(item.name), item.options)
-    rule_, agent_ = spelled(rule), spelled(agent)
+    rule_, agent_ = spelled(rule), spelled("cma-es" if agent is None else agent)
     return agents.Run(
         rule=rule_.name,
         options=rule_.options,
         problems=where,
         agent=agent_.name,
         agent_options=agent_.options,
-        generations=generations,
-        seed=seed,
-        command=shlex.join(["plasticgym", *sys.argv[1:]]),
+        generations=100 if generations is None else generations,
+        seed=0 if seed is None else seed,
+        command=_command(),
     )
+
+
+def _recipe_run(
+    recipe: str,
+    rule: str | None,
+    on: str | None,
+    suite: str | None,
+    agent: str | None,
+    generations: int | None,
+    seed: int | None,
+):
+    from . import agents
+
+    if any(x is not None for x in (rule, on, suite, agent)):
+        raise ValueError(
+            "`--recipe` says which rule, problems and agent; give none of RULE, --on, --suite "
+            "and --agent."
+        )
+    run = agents.recipe(recipe, seed=0 if seed is None else seed)
+    generations = run.generations if generations is None else generations
+    return dataclasses.replace(run, generations=generations, command=_command())
+
+
+def _unseen(run, *, allowed: bool) -> tuple[str, ...]:
+    """The settings of `lite-v0` that are no longer unseen after a run, if that is allowed."""
+    from . import benchmarks
+
+    names = benchmarks.unseen_in(benchmarks.suite("lite-v0"), run.trained_on)
+    if names and not allowed:
+        raise ValueError(
+            f"lite-v0 lists {', '.join(names)} as unseen; train on other problems, or add "
+            "--allow-unseen, and scores there will not count as unseen."
+        )
+    return tuple(names)
+
+
+def _command() -> str:
+    return shlex.join(["plasticgym", *sys.argv[1:]])
+
+
+def _list(table: Table, registry: Registry[Any], row: Callable[[str], tuple[str, ...]]) -> None:
+    """Prints a row per member; those of other packages may be broken in any way."""
+    broken = []
+    for name in registry:
+        try:
+            table.add_row(*row(name))
+        except Exception as error:
+            table.add_row(name, "broken")
+            broken.append(f"the {registry.kind} {name!r} is broken: {error}")
+    _out.print(table)
+    for message in broken:
+        _err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _quoted(command: str, path: Path) -> str:

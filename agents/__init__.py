@@ -14,9 +14,11 @@ from ._run import start as start
 from ._train import History as History
 from ._train import Trained as Trained
 from ._train import train as train
+from .recipes import RECIPES as RECIPES
 
 AGENTS: Registry[AbstractAgent] = Registry(
     "agent", {"cma-es": Evolution, "evolution": Evolution, "metagradient": MetaGradient}
 )
 register = AGENTS.register
 make = AGENTS.make
+recipe = RECIPES.make

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..envs import AbstractProblem, Lifetime
+from ..envs._base import check_sizes
 from ..rules import AbstractRule
 
 
@@ -63,15 +64,42 @@ class AbstractAgent(eqx.Module):
         """`rule` with the genome that the search would answer with now."""
 
 
+def draw(
+    problems: Sequence[AbstractProblem],
+    draws: int,
+    growth: Float[Array, ""],
+    *,
+    generation: Int[Array, ""],
+    key: Key[Array, ""],
+) -> Int[Array, " draws"]:
+    """Which problems a generation lives in, drawn with replacement from those allowed.
+
+    Allowed are the problems with the shortest lives and those whose lives are longer by
+    no more than `growth * generation` presentations.
+    """
+    lengths = jnp.asarray([problem.presentations for problem in problems], float)
+    allowed = lengths <= lengths.min() + growth * generation
+    allowed = allowed | (lengths == lengths.min())  # 0 * inf allows nothing
+    return jax.random.categorical(key, jnp.where(allowed, 0.0, -jnp.inf), shape=(draws,))
+
+
 def over_problems(
     function: Callable[[AbstractProblem, Key[Array, ""]], PyTree],
     problems: Sequence[AbstractProblem],
     *,
     keys: Key[Array, "problems lives"],
+    drawn: Int[Array, " problems"] | None = None,
 ) -> PyTree:
     """`function(problem, key)` for lives of several problems.
 
-    Problems of equal structure and shape are stacked into one program.
+    Problems of equal structure and shape share one program.
+
+    Args:
+        function: of a problem and a key.
+        problems: of any kinds.
+        keys: a row per problem, or per drawn one.
+        drawn: the positions of those to live in, one after the other; `None`: all of
+            them, those of equal structure at once.
 
     Returns:
         What `function` returns, its leaves led by `(problems, lives)`.
@@ -81,13 +109,30 @@ def over_problems(
         leaves, structure = jax.tree.flatten(problem)
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         groups.setdefault((structure, shapes), []).append(index)
-    each = jax.vmap(jax.vmap(function, in_axes=(None, 0)))
-    results = []
-    for members in groups.values():
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *(problems[i] for i in members))
-        results.append(each(stacked, keys[jnp.asarray(members)]))
-    order = jnp.argsort(jnp.asarray([i for members in groups.values() for i in members]))
-    return jax.tree.map(lambda *x: jnp.concatenate(x)[order], *results)
+    members = list(groups.values())
+    stacks = [jax.tree.map(lambda *x: jnp.stack(x), *(problems[i] for i in m)) for m in members]
+    each = jax.vmap(function, in_axes=(None, 0))
+    if drawn is None:
+        every = jax.vmap(each)
+        results = [
+            every(stack, keys[jnp.asarray(m)]) for stack, m in zip(stacks, members, strict=True)
+        ]
+        order = jnp.argsort(jnp.asarray([i for m in members for i in m]))
+        return jax.tree.map(lambda *x: jnp.concatenate(x)[order], *results)
+    # Where each problem stands: in which group, and where in it.
+    places = sorted((i, group, at) for group, m in enumerate(members) for at, i in enumerate(m))
+    group_of, place_of = (jnp.asarray(column) for column in list(zip(*places, strict=True))[1:])
+
+    def live_in(stack):
+        return lambda at, keys: each(jax.tree.map(lambda x: x[at], stack), keys)
+
+    branches = [live_in(stack) for stack in stacks]
+
+    def one(index_and_keys):
+        index, keys = index_and_keys
+        return jax.lax.switch(group_of[index], branches, place_of[index], keys)
+
+    return jax.lax.map(one, (drawn, keys))
 
 
 def stream_and_held_out(record: Lifetime, values: Float[Array, " presentations"], held_out):
@@ -107,3 +152,13 @@ def check_problems(problems: Collection) -> None:
     """Raises a `ValueError` if there is nothing to train on."""
     if not problems:
         raise ValueError("`problems` must name at least one problem, got none.")
+
+
+def check_draws(draws: int | None, growth: Float[Array, ""]) -> None:
+    """Raises a `ValueError` unless so many problems can be drawn from lives that grow so."""
+    if draws is not None:
+        check_sizes(draws=draws)
+    if not growth > 0:
+        raise ValueError(f"`growth` must be positive, got {growth}.")
+    if draws is None and jnp.isfinite(growth):
+        raise ValueError(f"`growth` needs `draws`, problems to draw, got {growth} without.")

@@ -5,7 +5,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from ..envs import AbstractProblem, Lifetime, Outcome, live
 from ..envs._base import check_sizes
@@ -15,7 +15,9 @@ from ._base import (
     AbstractAgent,
     Generation,
     Search,
+    check_draws,
     check_problems,
+    draw,
     over_problems,
     promoting,
     stream_and_held_out,
@@ -65,6 +67,8 @@ class Evolution(AbstractAgent):
       mean loss of the stream and half that on the validation part.
     - `spread`: standard deviation of the first generation, in gene units, for strategies
       that have one.
+    - `draws`, `growth`: as in [`MetaGradient`][plasticgym.agents.MetaGradient]; all
+      members of a generation live in the same drawn problems.
 
     **Raises:**
 
@@ -92,9 +96,12 @@ class Evolution(AbstractAgent):
     lives: int = eqx.field(static=True, default=2)
     objective: str = eqx.field(static=True, default="score")
     spread: Float[Array, ""] = eqx.field(default=1.0, converter=real)
+    draws: int | None = eqx.field(static=True, default=None)
+    growth: Float[Array, ""] = eqx.field(default=float("inf"), converter=real)
 
     def __check_init__(self):
         check_sizes(population=self.population, lives=self.lives)
+        check_draws(self.draws, self.growth)
         if self.population < 4:
             raise ValueError(f"`population` must be at least 4, got {self.population}.")
         if not self.spread > 0:
@@ -130,7 +137,9 @@ class Evolution(AbstractAgent):
         else:
             noise = jax.random.normal(key_first, (self.population, start.size), start.dtype)
             first = start[None] + self.spread * noise.at[0].set(0.0)
-            fitness, _ = self.fitness(rule, problems, first, key=key_live)
+            fitness, _ = self.fitness(
+                rule, problems, first, generation=jnp.zeros((), int), key=key_live
+            )
             with promoting():
                 progress = strategy.init(key_init, first, -fitness, params)
         return Search(progress, key, jnp.zeros((), int))
@@ -143,7 +152,9 @@ class Evolution(AbstractAgent):
         key_ask, key_live, key_tell = jax.random.split(key, 3)
         with promoting():
             vectors, progress = strategy.ask(key_ask, search.progress, params)
-        fitness, diverged = self.fitness(rule, problems, vectors, key=key_live)
+        fitness, diverged = self.fitness(
+            rule, problems, vectors, generation=search.generation, key=key_live
+        )
         with promoting():
             progress, _ = strategy.tell(key_tell, vectors, -fitness, progress, params)
         report = Generation(fitness.max(), fitness.mean(), diverged.mean())
@@ -162,10 +173,15 @@ class Evolution(AbstractAgent):
         problems: Sequence[AbstractProblem],
         vectors: Float[Array, "members genes"],
         *,
+        generation: Int[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Float[Array, " members"], Float[Array, " members"]]:
         """The fitness of genomes and the share of their lives that diverged."""
-        keys = jax.random.split(key, (len(problems), self.lives))
+        drawn = None
+        if self.draws is not None:
+            key, key_draw = jax.random.split(key)
+            drawn = draw(problems, self.draws, self.growth, generation=generation, key=key_draw)
+        keys = jax.random.split(key, (self.draws or len(problems), self.lives))
 
         def member(vector: Float[Array, " genes"]):
             born_with = with_genome(rule, vector)
@@ -175,7 +191,7 @@ class Evolution(AbstractAgent):
                 fitness = _OBJECTIVES[self.objective](record, problem.chance)
                 return fitness, record.diverged.astype(float)
 
-            fitness, diverged = over_problems(life, problems, keys=keys)
+            fitness, diverged = over_problems(life, problems, keys=keys, drawn=drawn)
             fitness = jnp.where(jnp.isfinite(fitness), fitness, _WORST)
             return fitness.mean(), diverged.mean()
 

@@ -13,7 +13,9 @@ from ._base import (
     AbstractAgent,
     Generation,
     Search,
+    check_draws,
     check_problems,
+    draw,
     over_problems,
     promoting,
     stream_and_held_out,
@@ -38,10 +40,18 @@ class MetaGradient(AbstractAgent):
     - `rate`: the learning rate of Adam, in gene units.
     - `clip`: the largest norm of a meta-gradient.
     - `lives`: lives per problem and meta-step.
+    - `draws`: problems per meta-step, drawn from all; `None`: all of them, every time.
+    - `growth`: presentations per meta-step by which the longest life that may be drawn
+      grows, from the shortest there is; `inf`: all may be, from the start.
+    - `warmup`, `horizon`: the rate rises from 0 during the first meta-steps and has fallen
+      to 0, along a cosine, after `horizon` of them; `None`: it stays.
+    - `segment`: so many presentations at a time are computed again on the way back, to
+      save memory; see [`live`][plasticgym.envs.live].
 
     **Raises:**
 
-    - `ValueError`: if a size, `rate` or `clip` is not positive.
+    - `ValueError`: if a size, `rate`, `clip` or `growth` is not positive, or a growth is
+      given without `draws`.
 
     ??? cite "Reference"
 
@@ -61,9 +71,22 @@ class MetaGradient(AbstractAgent):
     rate: Float[Array, ""] = eqx.field(default=0.03, converter=real)
     clip: Float[Array, ""] = eqx.field(default=1.0, converter=real)
     lives: int = eqx.field(static=True, default=16)
+    draws: int | None = eqx.field(static=True, default=None)
+    growth: Float[Array, ""] = eqx.field(default=float("inf"), converter=real)
+    warmup: int = eqx.field(static=True, default=0)
+    horizon: int | None = eqx.field(static=True, default=None)
+    segment: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_sizes(lives=self.lives)
+        check_draws(self.draws, self.growth)
+        for name in ("horizon", "segment"):
+            if getattr(self, name) is not None:
+                check_sizes(**{name: getattr(self, name)})
+        if self.warmup and (self.horizon is None or not 0 < self.warmup < self.horizon):
+            raise ValueError(
+                f"`warmup` must be less than `horizon`, got {self.warmup} and {self.horizon}."
+            )
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
@@ -83,17 +106,28 @@ class MetaGradient(AbstractAgent):
 
         vector = search.progress["genome"]
         key = jax.random.fold_in(search.key, search.generation)
-        keys = jax.random.split(key, (len(problems), self.lives))
+        key_draw, key_live = jax.random.split(key)
+        drawn = None
+        if self.draws is not None:
+            drawn = draw(
+                problems,
+                self.draws,
+                self.growth,
+                generation=search.generation,
+                key=key_draw,
+            )
+        keys = jax.random.split(key_live, (self.draws or len(problems), self.lives))
 
         def life(problem: AbstractProblem, key: Key[Array, ""]):
             def loss(vector: Float[Array, " genes"]):
-                record = live(with_genome(rule, vector), problem, key=key)
+                mine = with_genome(rule, vector)
+                record = live(mine, problem, key=key, segment=self.segment)
                 loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
                 return loss / problem.chance.loss, record.diverged
 
             return jax.value_and_grad(loss, has_aux=True)(vector)
 
-        (losses, diverged), gradients = over_problems(life, problems, keys=keys)
+        (losses, diverged), gradients = over_problems(life, problems, keys=keys, drawn=drawn)
         good = jnp.isfinite(gradients).all(-1) & ~diverged
         total = jnp.where(good[..., None], gradients, 0.0).sum((0, 1))
         gradient = total / jnp.maximum(good.sum(), 1).astype(total.dtype)
@@ -111,4 +145,10 @@ class MetaGradient(AbstractAgent):
     def _optimizer(self):
         import optax
 
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.rate))
+        rate = self.rate
+        if self.horizon is not None:
+            share = optax.warmup_cosine_decay_schedule(
+                0.0 if self.warmup else 1.0, 1.0, self.warmup, self.horizon
+            )
+            rate = lambda count: self.rate * share(count)  # noqa: E731
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(rate))

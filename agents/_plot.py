@@ -1,10 +1,12 @@
 import csv
 import os
+import textwrap
 from pathlib import Path
 
 from ._run import read_run
 
 _COLUMNS = ("generation", "best", "mean", "diverged")
+_TITLE = 70  # letters that fit over the panel
 
 
 def plot(folder: str | os.PathLike, path: str | os.PathLike) -> None:
@@ -39,7 +41,8 @@ def plot(folder: str | os.PathLike, path: str | os.PathLike) -> None:
     upper.plot(history["generation"], history["best"], color="#56B4E9", label="best")
     upper.plot(history["generation"], history["mean"], color="#0072B2", label="mean")
     upper.set_ylabel("fitness")
-    upper.set_title(f"{run.rule} by {run.agent} on {', '.join(run.problems)}", loc="left")
+    title = f"{run.rule} by {run.agent} on {', '.join(run.problems)}"
+    upper.set_title(textwrap.fill(title, _TITLE), loc="left")
     upper.legend(frameon=False, loc="lower right")
     lower.plot(history["generation"], history["diverged"], color="#D55E00")
     lower.set_ylabel("diverged")

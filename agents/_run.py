@@ -1,25 +1,27 @@
 import dataclasses
+import functools
 import json
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from ..envs import PROBLEMS, AbstractProblem
 from ..envs._base import check_sizes
 from ..rules import RULES, AbstractRule, save_genome
 from ..rules._atomic import write_atomically
-from ._base import AbstractAgent, Search, check_problems
-from ._train import History, Trained, begin, train
+from ..rules._genome_file import origin
+from ._base import AbstractAgent, check_problems
+from ._checkpoint import load_checkpoint, save_checkpoint
+from ._train import Trained, train
+from ._trained_on import Problems, joined, read_problems, trained_on_before, written_problems
 
-_FORMAT = "plasticgym run 1"
+_FORMAT = "plasticgym run 2"
 _TAKEN = "`folder` {} exists already; choose another one, or resume the run in it."
 _RUN, _CHECKPOINT, _GENOME, _HISTORY = (
     "run.json",
@@ -41,6 +43,8 @@ class Run:
     - `generations`: how many in all.
     - `seed`: of all that is random.
     - `command`: the command line that started it, if any.
+    - `unseen`: settings that a benchmark lists as unseen, on which it was allowed to train
+      all the same.
 
     **Raises:**
 
@@ -59,13 +63,14 @@ class Run:
     """
 
     rule: str
-    problems: Mapping[str, tuple[str, Mapping[str, Any]]]
+    problems: Problems
     agent: str
     generations: int
     seed: int
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     agent_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str = ""
+    unseen: Sequence[str] = ()
 
     def __post_init__(self):
         check_sizes(generations=self.generations)
@@ -74,14 +79,25 @@ class Run:
             raise ValueError(
                 f"`seed` must be a whole number from 0 to 2**32 - 1, got {self.seed!r}."
             )
+        if isinstance(self.unseen, str) or not all(isinstance(n, str) for n in self.unseen):
+            raise ValueError(f"`unseen` must be names of settings, got {self.unseen!r}.")
+
+    @property
+    def trained_on(self) -> Problems:
+        """The problems, and those on which the genome was trained at which it begins.
+
+        Raises:
+            ValueError: if the options name a genome that there is not.
+        """
+        return joined(self.problems, trained_on_before(self.rule, self.options))
 
     def build(self) -> tuple[AbstractAgent, AbstractRule, tuple[AbstractProblem, ...]]:
         """The agent, the rule and the problems."""
         from . import AGENTS  # the registry stands above the agents
 
-        rule = RULES.make(self.rule, **_tuples(self.options))
-        problems = tuple(PROBLEMS.make(i, **_tuples(o)) for i, o in self.problems.values())
-        return AGENTS.make(self.agent, **_tuples(self.agent_options)), rule, problems
+        problems = tuple(PROBLEMS.make(i, **options) for i, options in self.problems.values())
+        rule = RULES.make(self.rule, **self.options)
+        return AGENTS.make(self.agent, **self.agent_options), rule, problems
 
 
 def start(
@@ -111,10 +127,9 @@ def start(
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(_TAKEN.format(folder))
-    parts = run.build()
+    kept, parts = _Kept(run, folder, run.trained_on, every), run.build()
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"format": _FORMAT, "plasticgym": version("plasticgym"), **dataclasses.asdict(run)}
-    text = json.dumps(told, indent=2)
+    text = json.dumps(_written(run, kept.trained_on), indent=2)
     draft = folder / f".{_RUN}.{os.getpid()}.part"
     draft.write_text(text)
     try:
@@ -123,7 +138,7 @@ def start(
         raise ValueError(_TAKEN.format(folder)) from None
     finally:
         draft.unlink()
-    return _go_on(run, folder, parts, None, every, on_generation)
+    return _go_on(kept, parts, None, on_generation)
 
 
 def resume(
@@ -139,13 +154,13 @@ def resume(
             damaged or of another run.
     """
     folder = Path(folder)
-    run = read_run(folder)
-    parts = run.build()
-    agent, rule, problems = parts
+    run, trained_on = _read(folder)
+    kept, parts = _Kept(run, folder, trained_on, every), run.build()
     before = None
     if (folder / _CHECKPOINT).is_file():
-        before = _load(folder / _CHECKPOINT, run, agent, rule, problems)
-    return _go_on(run, folder, parts, before, every, on_generation)
+        before = load_checkpoint(folder / _CHECKPOINT, _header(run), parts)
+        kept.generation = int(before[0].generation)
+    return _go_on(kept, parts, before, on_generation)
 
 
 def read_run(folder: str | os.PathLike) -> Run:
@@ -154,7 +169,12 @@ def read_run(folder: str | os.PathLike) -> Run:
     Raises:
         ValueError: if there is none, or it is damaged or of another version.
     """
-    path = Path(folder) / _RUN
+    return _read(Path(folder))[0]
+
+
+def _read(folder: Path) -> tuple[Run, Problems]:
+    """What the run in a folder is to do, and `trained_on` as it was when it began."""
+    path = folder / _RUN
     if not path.is_file():
         raise ValueError(f"{folder} holds no run: there is no {_RUN} in it.")
     try:
@@ -165,22 +185,71 @@ def read_run(folder: str | os.PathLike) -> Run:
         raise ValueError(f"{path} is not a run of this version ({_FORMAT!r}).")
     told.pop("plasticgym", None)
     try:
-        problems = {name: (i, dict(o)) for name, (i, o) in told.pop("problems").items()}
-        return Run(**told, problems=problems)
+        problems, trained_on = (read_problems(told.pop(n)) for n in ("problems", "trained_on"))
+        return Run(**told, problems=problems), trained_on
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
 
 
-def _go_on(run, folder, parts, before, every, on_generation) -> Trained:
+def _written(run: Run, trained_on: Problems) -> dict[str, Any]:
+    told = {"format": _FORMAT, "plasticgym": version("plasticgym"), **dataclasses.asdict(run)}
+    return told | {"trained_on": written_problems(trained_on)}
+
+
+@final
+@dataclasses.dataclass
+class _Kept:
+    """What a folder holds of a run: `generation` is that of its checkpoint."""
+
+    run: Run
+    folder: Path
+    trained_on: Problems
+    every: float
+    generation: int = -1
+    seconds: float = -math.inf
+
+    @functools.cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Options that build the rule without the file of the genome at which it begins."""
+        begun = origin(self.run.rule, self.run.options)
+        return self.run.options if begun is None else begun.options
+
+    def keep(self, trained: Trained) -> None:
+        """Saves, if it is time to."""
+        if time.monotonic() - self.seconds >= self.every:
+            self.save(trained)
+
+    def save(self, trained: Trained) -> None:
+        """Saves, unless that is where the folder stands already."""
+        generation = int(trained.search.generation)
+        if generation == self.generation:
+            return
+        path, history = self.folder / _GENOME, trained.history
+        save_genome(
+            path,
+            trained.rule,
+            name=self.run.rule,
+            options=self.options,
+            provenance=_provenance(self.run, self.trained_on, trained),
+        )
+        rows = [
+            f"{i + 1},{b:.6g},{m:.6g},{d:.6g}"
+            for i, (b, m, d) in enumerate(zip(*history, strict=True))
+        ]
+        table = "\n".join(["generation,best,mean,diverged", *rows, ""])
+        write_atomically(self.folder / _HISTORY, table.encode())
+        # Last: a run killed before this line resumes from the checkpoint before.
+        save_checkpoint(self.folder / _CHECKPOINT, _header(self.run), trained.search, history)
+        self.generation, self.seconds = generation, time.monotonic()
+
+
+def _go_on(kept: _Kept, parts, before, on_generation) -> Trained:
     agent, rule, problems = parts
-    saved = [-float("inf")]
     latest: list[Trained] = []
 
-    def keep(trained: Trained, seconds: float) -> None:
+    def look(trained: Trained, seconds: float) -> None:
         latest[:] = [trained]
-        if time.monotonic() - saved[0] >= every:
-            _save(folder, run, trained)
-            saved[0] = time.monotonic()
+        kept.keep(trained)
         if on_generation is not None:
             on_generation(trained, seconds)
 
@@ -189,111 +258,39 @@ def _go_on(run, folder, parts, before, every, on_generation) -> Trained:
             agent,
             rule,
             problems,
-            generations=run.generations,
-            seed=run.seed,
+            generations=kept.run.generations,
+            seed=kept.run.seed,
             start=before,
-            on_generation=keep,
+            on_generation=look,
         )
     except KeyboardInterrupt:
         if latest:
-            _save(folder, run, latest[0])
+            kept.save(latest[0])
         raise
-    _save(folder, run, trained)
+    kept.save(trained)
     return trained
 
 
-def _save(folder: Path, run: Run, trained: Trained) -> None:
-    from safetensors.numpy import save
-
-    search, history = trained.search, trained.history
-    tensors = {f"search{name}": leaf for name, leaf in _leaves(search).items()}
-    tensors |= {f"history.{name}": row for name, row in history._asdict().items()}
-    header = {"format": _FORMAT, "run": _identity(run)}
-    rows = [
-        f"{i + 1},{b:.6g},{m:.6g},{d:.6g}"
-        for i, (b, m, d) in enumerate(zip(*history, strict=True))
-    ]
-    table = "\n".join(["generation,best,mean,diverged", *rows, ""])
-    save_genome(
-        folder / _GENOME,
-        trained.rule,
-        name=run.rule,
-        options=run.options,
-        provenance={
-            "command": run.command,
-            "agent": run.agent,
-            "agent_options": dict(run.agent_options),
-            "problems": {name: list(spec) for name, spec in run.problems.items()},
-            "seed": run.seed,
-            "generations": int(search.generation),
-            "fitness": float(history.mean[-1]) if len(history.mean) else None,
-            "plasticgym": version("plasticgym"),
-            "jax": jax.__version__,
-        },
-    )
-    write_atomically(folder / _HISTORY, table.encode())
-    # Last: a run killed before this line resumes from the checkpoint before.
-    write_atomically(folder / _CHECKPOINT, save(tensors, metadata=header))
+def _provenance(run: Run, trained_on: Problems, trained: Trained) -> dict[str, Any]:
+    mean = trained.history.mean
+    return {
+        "command": run.command,
+        "rule_options": dict(run.options),
+        "agent": run.agent,
+        "agent_options": dict(run.agent_options),
+        "problems": written_problems(run.problems),
+        "trained_on": written_problems(trained_on),
+        "unseen": list(run.unseen),
+        "seed": run.seed,
+        "generations": len(mean),
+        "mean_fitness_of_last_generation": float(mean[-1]) if len(mean) else None,
+        "plasticgym": version("plasticgym"),
+        "jax": jax.__version__,
+    }
 
 
-def _load(
-    path: Path,
-    run: Run,
-    agent: AbstractAgent,
-    rule: AbstractRule,
-    problems: tuple[AbstractProblem, ...],
-) -> tuple[Search, History]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            f"the checkpoint {path} is damaged: {error}. Begin a new run."
-        ) from error
-    if header.get("format") != _FORMAT or header.get("run") != _identity(run):
-        raise ValueError(f"the checkpoint {path} belongs to another run or version.")
-    like = eqx.filter_eval_shape(begin, agent, rule, problems, seed=run.seed)
-    paths, structure = jax.tree.flatten_with_path(like)
-    expected = {f"search{jax.tree_util.keystr(p)}": (leaf, _is_key(leaf)) for p, leaf in paths}
-    missing = (expected.keys() | {f"history.{n}" for n in History._fields}) ^ found.keys()
-    if missing:
-        raise ValueError(f"the checkpoint {path} does not fit this version: {sorted(missing)}.")
-    leaves = []
-    for name, (leaf, is_key) in expected.items():
-        value = found[name]
-        shape = jax.eval_shape(jax.random.key_data, leaf).shape if is_key else leaf.shape
-        if value.shape != shape:
-            raise ValueError(
-                f"`{name}` in the checkpoint {path} must have shape {shape}, got {value.shape}."
-            )
-        array = jnp.asarray(value)
-        leaves.append(jax.random.wrap_key_data(array) if is_key else array)
-    history = History(*(found[f"history.{name}"] for name in History._fields))
-    return jax.tree.unflatten(structure, leaves), history
-
-
-def _leaves(search: Search) -> dict[str, np.ndarray]:
-    named = {}
-    for path, leaf in jax.tree.flatten_with_path(search)[0]:
-        data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        named[jax.tree_util.keystr(path)] = np.asarray(data)
-    return named
-
-
-def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as they were before JSON made lists of tuples."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-
-
-def _is_key(leaf) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _identity(run: Run) -> str:
+def _header(run: Run) -> dict[str, str]:
     """What a checkpoint must agree on with the run that goes on from it."""
     told = dataclasses.asdict(run)
     del told["generations"], told["command"]
-    return json.dumps(told, sort_keys=True)
+    return {"format": _FORMAT, "run": json.dumps(told, sort_keys=True)}

@@ -1,6 +1,8 @@
+import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -33,12 +35,27 @@ class History(NamedTuple):
         return cls(*(np.zeros(0, np.float32) for _ in range(3)))
 
 
-class Trained(NamedTuple):
-    """Where a training stands: the rule with its champion genome, and how it got there."""
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """Where a training stands, and how it got there.
 
-    rule: AbstractRule
+    **Arguments:**
+
+    - `agent`, `initial`: who trains, and the rule at which it began.
+    - `search`: how far it has come.
+    - `history`: the reports of its generations.
+    """
+
+    agent: AbstractAgent
+    initial: AbstractRule
     search: Search
     history: History
+
+    @functools.cached_property
+    def rule(self) -> AbstractRule:
+        """The rule with the agent's champion genome, built when first asked for."""
+        return _champion(self.agent, self.initial, self.search)
 
 
 def train(
@@ -89,12 +106,12 @@ def train(
         history = History.empty()
     else:
         search, history = start
-    trained = Trained(agent.champion(rule, search), search, history)
+    trained = Trained(agent, rule, search, history)
     for _ in range(int(search.generation), generations):
         clock = time.perf_counter()
         search, report = _update(agent, rule, problems, search)
         history = history.grown(jax.device_get(report))
-        trained = Trained(_champion(agent, rule, search), search, history)
+        trained = Trained(agent, rule, search, history)
         if on_generation is not None:
             on_generation(trained, time.perf_counter() - clock)
     return trained

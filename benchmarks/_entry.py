@@ -1,16 +1,61 @@
+import dataclasses
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import final
 
 from ..agents import read_run
-from ..rules import RULES, AbstractRule, load_genome, shipped, spelled
+from ..agents._trained_on import Problems, joined, read_problems, trained_on_before
+from ..rules import RULES, AbstractRule, load_genome, read_genome, spelled
+from ..rules._genome_file import shipped_genome
+from ._reference import tuned
+from ._suite import Suite
+
+_STARRED = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)\*")
 
 
-def entry(text: str) -> AbstractRule:
-    """The rule that a name on the command line stands for.
+@final
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Who takes part in an evaluation.
+
+    **Arguments:**
+
+    - `label`: the name under which it is shown.
+    - `rule`: a rule, or one for each setting of a suite.
+    - `trained_on`: id and options of each problem on which the genome was trained or
+      tuned, by the name it goes by there.
+
+    !!! example
+
+        ```python
+        >>> from plasticgym import benchmarks, rules
+        >>> list(benchmarks.Entry("mine", rules.SGD(rate=0.1)).trained_on)
+        []
+
+        ```
+    """
+
+    label: str
+    rule: AbstractRule | Mapping[str, AbstractRule]
+    trained_on: Problems = dataclasses.field(default_factory=dict)
+
+    def in_setting(self, setting: str) -> AbstractRule:
+        """The rule with which it enters a setting."""
+        return self.rule if isinstance(self.rule, AbstractRule) else self.rule[setting]
+
+
+def entry(text: str, suite: Suite | None = None) -> Entry:
+    """What a name on the command line stands for.
 
     Args:
-        text: a registered name (`"sgd"`: with the genome that comes with the package),
-            a name with options (`"sgd(rate=0.1)"`: exactly so), the folder of a run, or a
-            genome file.
+        text: a registered name (`"sgd"`: with the genome that comes with the package, if
+            there is one), a name with options (`"sgd(rate=0.1)"`: exactly so), a name with
+            a star (`"sgd*"`: with the rate that is best in each setting, see
+            [`tuned`][plasticgym.benchmarks.tuned]), the folder of a run, or a genome file.
+            A name stands for the rule even where there is a folder called so; write
+            `./sgd` for the folder.
+        suite: where it is to be scored; needed for a star.
 
     Raises:
         ValueError: if it is none of these; for a name, with the near ones.
@@ -19,18 +64,44 @@ def entry(text: str) -> AbstractRule:
 
         ```python
         >>> from plasticgym import benchmarks
-        >>> float(benchmarks.entry("sgd(rate=0.5)").rate)
+        >>> float(benchmarks.entry("sgd(rate=0.5)").rule.rate)
         0.5
+        >>> benchmarks.entry("sgd").label
+        'sgd (shipped)'
 
         ```
     """
-    path = Path(text)
-    if path.is_dir():
-        run = read_run(path)
-        return load_genome(path / "genome.safetensors", expected=run.rule)
-    if path.suffix == ".safetensors" or path.is_file():
-        return load_genome(path)
-    if "/" in text.split("(")[0]:
-        raise ValueError(f"there is no folder or file {text}.")
+    path, starred = Path(text), _STARRED.fullmatch(text)
+    if starred is not None:
+        if suite is None:
+            raise ValueError(f"`{text}` depends on the suite; give `suite=`, too.")
+        return Entry(text, tuned(suite, starred[1]))
+    if text.split("(")[0].strip() not in RULES:
+        if path.is_dir():
+            return _of_run(text, path)
+        if path.suffix == ".safetensors" or path.is_file():
+            return _of_file(text, path)
+        if "/" in text.split("(")[0]:
+            raise ValueError(f"there is no folder or file {text}.")
     name, options, literal = spelled(text)
-    return RULES.make(name, **options) if literal else shipped(name)
+    genome = None if literal else shipped_genome(name)
+    if genome is None:
+        rule = RULES.make(name, **options)
+        return Entry(text, rule, trained_on_before(name, options))
+    return _of_file(f"{text} (shipped)", genome, expected=name)
+
+
+def _of_run(text: str, folder: Path) -> Entry:
+    run = read_run(folder)
+    found = _of_file(text.rstrip("/"), folder / "genome.safetensors", expected=run.rule)
+    return dataclasses.replace(found, trained_on=joined(found.trained_on, run.problems))
+
+
+def _of_file(label: str, path: Path, expected: str | None = None) -> Entry:
+    rule, told = load_genome(path, expected=expected), read_genome(path).provenance
+    try:
+        # What the genome it started from was trained on may stand under `trained_on` alone.
+        sources = [read_problems(told.get(field, {})) for field in ("problems", "trained_on")]
+    except ValueError as error:
+        raise ValueError(f"{path} does not say what it was trained on: {error}") from error
+    return Entry(label, rule, joined(*sources))

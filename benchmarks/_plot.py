@@ -43,7 +43,7 @@ def plot(report: Report, path: str | os.PathLike) -> None:
             "plotting needs matplotlib; install it with `pip install 'plasticgym[plot]'`."
         ) from error
 
-    splits = report.suite.splits
+    splits = report.settings
     columns = min(_COLUMNS, max(len(settings) for settings in splits.values()))
     rows = {split: math.ceil(len(settings) / columns) for split, settings in splits.items()}
     figure = Figure(

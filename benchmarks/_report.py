@@ -1,36 +1,39 @@
 import dataclasses
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, final
 
-import jax
 import numpy as np
 
-from ..rules import AbstractRule
+from ..rules import AbstractRule, named_leaves
 from ..rules._atomic import write_atomically
 from ..rules._registry import near
+from ._entry import Entry
+from ._machine import Machine, machine
 from ._reference import Reference
-from ._result import Result
+from ._result import BOUNDS, Result
 from ._statistics import LEVEL, RESAMPLES, bootstrap, half_width, iqm
-from ._suite import Setting, Suite
+from ._suite import SPLITS, Setting, Suite
+from ._training import met
 
-FORMAT = "plasticgym-report-v1"
+FORMAT = "plasticgym-report-v2"
 _SEED = 0  # of the bootstrap
 
 
 class Summary(NamedTuple):
     """Normalised last held-out scores of a rule, over all settings of a split and seeds.
 
+    They are clipped to [-0.5, 2]; a life that diverged has 0.
+
     - `iqm`, `low`, `high`: their interquartile mean and its 95% interval, by a bootstrap
       stratified by problem.
     - `mean`: their plain mean.
     - `worst`, `worst_median`: the setting with the lowest median, and that median.
     - `failures`: the share of lives that diverged.
+    - `clipped`: the share of lives whose score was clipped.
     """
 
     iqm: float
@@ -40,6 +43,7 @@ class Summary(NamedTuple):
     worst: str
     worst_median: float
     failures: float
+    clipped: float
 
 
 @final
@@ -51,28 +55,58 @@ class Report:
 
     - `suite`, `part`, `seeds`: what was run, and on which held-out part it was tested.
     - `reference`: what counts as a normalised score of 1.
-    - `rules`: the rules by name.
+    - `entries`: the rules and what they were trained on, by name.
     - `results`: by name of the rule and name of the setting.
+    - `splits`: those that were run.
+    - `machine`: where and when.
     """
 
     suite: Suite
     part: Literal["test", "validation"]
     seeds: tuple[int, ...]
     reference: Reference
-    rules: Mapping[str, AbstractRule]
+    entries: Mapping[str, Entry]
     results: Mapping[str, Mapping[str, Result]]
+    splits: tuple[str, ...] = SPLITS
+    machine: Machine = dataclasses.field(default_factory=machine)
+
+    @property
+    def settings(self) -> dict[str, Mapping[str, Setting]]:
+        """The settings that were run, by split of the suite."""
+        return {s: held for s, held in self.suite.splits.items() if s in self.splits}
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for held in self.settings.values() for name in held]
+
+    def met(self, rule: str) -> list[str]:
+        """The settings not listed as seen on which this rule was trained nevertheless."""
+        trained_on, splits = self.entries[rule].trained_on, [*self.settings]
+        return [name for s in splits if s != "seen" for name in met(self.suite, trained_on, s)]
+
+    def settings_of(self, rule: str) -> dict[str, list[str]]:
+        """Names of settings by split, as they count for a rule.
+
+        What it was trained on is seen, whatever the suite says; empty splits are left out.
+        """
+        met = self.met(rule)
+        counted = {s: [n for n in held if n not in met] for s, held in self.settings.items()}
+        counted = {"seen": [*counted.pop("seen", []), *met], **counted}
+        return {split: names for split, names in counted.items() if names}
 
     def summary(self, rule: str, split: str) -> Summary:
-        """Sums a rule up over the `"seen"` or the `"unseen"` settings.
+        """Sums a rule up over the settings that count as seen, validation or unseen for it.
 
         Raises:
-            ValueError: if the rule or the split is not in the report.
+            ValueError: if the rule or the split is not in the report, or this rule was
+                trained on all of the split.
         """
         if rule not in self.results:
             raise ValueError(f"unknown `rule` {rule!r}; {near(rule, [*self.results])}")
-        if split not in self.suite.splits:
-            raise ValueError(f"unknown `split` {split!r}; {near(split, [*self.suite.splits])}")
-        results = {name: self.results[rule][name] for name in self.suite.splits[split]}
+        counted = self.settings_of(rule)
+        if split not in counted:
+            raise ValueError(f"unknown `split` {split!r}; {near(split, [*counted])}")
+        results = {name: self.results[rule][name] for name in counted[split]}
         strata = [result.normalised for result in results.values()]
         pooled = np.concatenate(strata)
         medians = {name: float(np.median(r.normalised)) for name, r in results.items()}
@@ -84,6 +118,7 @@ class Report:
             worst=worst,
             worst_median=medians[worst],
             failures=float(np.mean([result.failures for result in results.values()])),
+            clipped=float(np.mean([result.clipped for result in results.values()])),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -94,39 +129,33 @@ class Report:
         """
         return {
             "format": FORMAT,
-            "versions": {
-                "python": platform.python_version(),
-                **{p: importlib.metadata.version(p) for p in ("plasticgym", "jax", "numpy")},
-            },
-            "backend": jax.default_backend(),
+            **self.machine._asdict(),
             "suite": {
                 "id": self.suite.id,
-                "seen": _settings(self.suite.seen),
-                "unseen": _settings(self.suite.unseen),
+                **{split: _settings(getattr(self.suite, split)) for split in SPLITS},
             },
+            "splits": [*self.settings],
             "part": self.part,
             "seeds": list(self.seeds),
             "reference": {
                 "name": self.reference.name,
-                "scores": {s: float(self.reference.scores[s]) for s in self.suite.settings},
+                "scores": {n: float(self.reference.scores[n]) for n in self._names},
             },
             "statistics": {
                 "interval": LEVEL,
+                "clipped_to": list(BOUNDS),
                 "bootstrap": {"resamples": RESAMPLES, "seed": _SEED, "strata": "problem"},
             },
-            "rules": {name: _rule(rule) for name, rule in self.rules.items()},
+            "rules": {
+                name: {**_entry(entry), "counted_as_seen": self.met(name)}
+                for name, entry in self.entries.items()
+            },
             "results": {
                 rule: {setting: _result(result) for setting, result in results.items()}
                 for rule, results in self.results.items()
             },
             "summary": {
-                rule: {
-                    split: {
-                        field: value if isinstance(value, str) else _plain(value)
-                        for field, value in self.summary(rule, split)._asdict().items()
-                    }
-                    for split in self.suite.splits
-                }
+                rule: {s: _summary(self.summary(rule, s)) for s in self.settings_of(rule)}
                 for rule in self.results
             },
         }
@@ -138,16 +167,37 @@ class Report:
 
 
 def _settings(settings: Mapping[str, Setting]) -> dict[str, Any]:
-    # Through JSON, so that tuples are the lists they will be when read again.
     return {
-        name: {"problem": s.problem, "options": json.loads(json.dumps(dict(s.options)))}
+        name: {"problem": s.problem, "options": _through_json(dict(s.options))}
         for name, s in settings.items()
     }
 
 
+def _entry(entry: Entry) -> dict[str, Any]:
+    trained_on = {n: [i, dict(o)] for n, (i, o) in entry.trained_on.items()}
+    told = {"trained_on": _through_json(trained_on)}
+    if isinstance(entry.rule, AbstractRule):
+        return {**_rule(entry.rule), **told}
+    return {"by_setting": {name: _rule(rule) for name, rule in entry.rule.items()}, **told}
+
+
 def _rule(rule: AbstractRule) -> dict[str, Any]:
-    reads = sorted(str(signal) for signal in rule.reads)
-    return {"class": type(rule).__name__, "tier": str(rule.tier), "reads": reads}
+    return {
+        "class": type(rule).__name__,
+        "tier": str(rule.tier),
+        "reads": sorted(str(signal) for signal in rule.reads),
+        "genome": {name: _plain(np.asarray(v)) for name, v in named_leaves(rule).items()},
+    }
+
+
+def _through_json(options: Any) -> Any:
+    """As it will be when read again: lists for tuples."""
+    return json.loads(json.dumps(options))
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    told = summary._asdict().items()
+    return {field: value if isinstance(value, str) else _plain(value) for field, value in told}
 
 
 def _result(result: Result) -> dict[str, Any]:
@@ -156,7 +206,7 @@ def _result(result: Result) -> dict[str, Any]:
         "upper": _plain(result.upper),
         "times": list(result.times),
         "held_out": _plain(result.held_out),
-        "stream": _plain(result.stream.mean(0)),
+        "stream": _plain(result.stream_curve),
         "diverged": result.diverged.tolist(),
         "last": {
             "mean": _plain(result.last.mean()),
@@ -166,6 +216,7 @@ def _result(result: Result) -> dict[str, Any]:
         "stream_area": _plain(result.stream_area),
         "normalised": _plain(result.normalised),
         "failures": result.failures,
+        "clipped": result.clipped,
     }
 
 

@@ -6,6 +6,8 @@ from jaxtyping import Bool, Float
 
 from ._statistics import area
 
+BOUNDS = (-0.5, 2.0)  # of normalised scores
+
 
 @final
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +45,17 @@ class Result:
         return area(self.times, self.held_out)
 
     @property
+    def stream_curve(self) -> Float[np.ndarray, " presentations"]:
+        """The mean score of each presentation over lives; NaN where none is scored."""
+        return _weighted(self.stream, self.weights, axis=0)
+
+    @property
     def stream_area(self) -> Float[np.ndarray, " seeds"]:
-        """The mean score of the presentations before learning from them."""
-        return np.average(self.stream, axis=1, weights=self.weights)
+        """The mean score of the presentations before learning from them.
+
+        NaN for a life none of whose presentations is scored.
+        """
+        return _weighted(self.stream, self.weights, axis=1)
 
     @property
     def failures(self) -> float:
@@ -54,5 +64,25 @@ class Result:
 
     @property
     def normalised(self) -> Float[np.ndarray, " seeds"]:
-        """The last held-out score between chance (0, as for diverged lives) and `upper` (1)."""
-        return (self.last - self.chance) / (self.upper - self.chance)
+        """The last held-out score between chance (0, as for diverged lives) and `upper` (1).
+
+        Clipped to [-0.5, 2], so that no single problem carries an average away.
+        """
+        return np.clip(self._unclipped, *BOUNDS)
+
+    @property
+    def clipped(self) -> float:
+        """The share of lives whose normalised score had to be clipped."""
+        return float(np.mean(self._unclipped != self.normalised))
+
+    @property
+    def _unclipped(self) -> Float[np.ndarray, " seeds"]:
+        scores = (self.last - self.chance) / (self.upper - self.chance)
+        return np.where(self.diverged, 0.0, scores)
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray, *, axis: int) -> np.ndarray:
+    total = weights.sum(axis)
+    scored = total > 0
+    mean = (values * weights).sum(axis) / np.where(scored, total, 1.0)
+    return np.where(scored, mean, np.nan)

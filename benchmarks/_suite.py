@@ -1,4 +1,6 @@
 import dataclasses
+import inspect
+import itertools
 import re
 import types
 from collections.abc import Mapping
@@ -7,6 +9,8 @@ from typing import Any, final
 from ..envs import PROBLEMS, AbstractProblem
 from ..rules._registry import near
 
+# From what may be trained on to what may not even be looked at; in tables and files, too.
+SPLITS = ("seen", "validation", "unseen")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+")
 
 
@@ -35,6 +39,19 @@ class Setting:
         """The problem; this is where its data are loaded."""
         return PROBLEMS.make(self.problem, **self.options)
 
+    @property
+    def complete(self) -> dict[str, Any]:
+        """All options, as JSON would hold them: those left out as the builder has them.
+
+        Settings that build the same problem are equal in id and complete options. Those
+        of a problem that is not registered are what was given.
+        """
+        left_out: dict[str, Any] = {}
+        if self.problem in PROBLEMS:
+            parameters = inspect.signature(PROBLEMS[self.problem]).parameters
+            left_out = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+        return {name: _plain(v) for name, v in {**left_out, **self.options}.items()}
+
 
 @final
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +69,13 @@ class Suite:
     - `unseen`: settings by name, on which rules are only scored.
     - `seeds`: whole numbers, all different; each is one life of every rule in every
       setting.
+    - `validation`: settings by name, on which rules are not trained, but whose scores
+      may guide design and choice.
 
     **Raises:**
 
-    - `ValueError`: if the id has no version, there is no setting, a name is both seen and
-      unseen, or the seeds are not a tuple of different whole numbers.
+    - `ValueError`: if the id has no version, there is no setting, a name is in two
+      splits, or the seeds are not a tuple of different whole numbers.
 
     !!! example
 
@@ -73,6 +92,7 @@ class Suite:
     seen: Mapping[str, Setting]
     unseen: Mapping[str, Setting]
     seeds: tuple[int, ...]
+    validation: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
@@ -80,26 +100,27 @@ class Suite:
                 '`id` must be lower-case words and a version, such as "smoke-v0", got '
                 f"{self.id!r}."
             )
-        if not self.seen and not self.unseen:
+        if not any(getattr(self, split) for split in SPLITS):
             raise ValueError("`seen` and `unseen` must hold at least one setting together.")
-        both = sorted(set(self.seen) & set(self.unseen))
-        if both:
-            raise ValueError(f"`unseen` must not name what is seen, got {both}.")
+        for split, other in itertools.combinations(SPLITS, 2):
+            both = sorted(set(getattr(self, split)) & set(getattr(self, other)))
+            if both:
+                raise ValueError(f"`{other}` must not name what `{split}` does, got {both}.")
         check_seeds(self.seeds)
-        for split in ("seen", "unseen"):
+        for split in SPLITS:
             settings = types.MappingProxyType(dict(getattr(self, split)))
             object.__setattr__(self, split, settings)
 
     @property
     def splits(self) -> dict[str, Mapping[str, Setting]]:
-        """The settings under `"seen"` and `"unseen"`, a split without any left out."""
-        both = {"seen": self.seen, "unseen": self.unseen}
-        return {name: settings for name, settings in both.items() if settings}
+        """The settings under `"seen"`, `"validation"` and `"unseen"`, without empty splits."""
+        every = {split: getattr(self, split) for split in SPLITS}
+        return {split: settings for split, settings in every.items() if settings}
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """All settings by name, the seen ones first."""
-        return {**self.seen, **self.unseen}
+        """All settings by name, in the order of the splits."""
+        return {**self.seen, **self.validation, **self.unseen}
 
     def problem(self, setting: str) -> AbstractProblem:
         """Builds the problem of a setting.
@@ -124,3 +145,8 @@ def check_seeds(seeds: tuple[int, ...]) -> None:
             "`seeds` must be a tuple of at least one whole number from 0 to 2**32 - 1, all "
             f"different, got {seeds!r}."
         )
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON would give it back: lists for tuples."""
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value

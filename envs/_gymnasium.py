@@ -68,11 +68,11 @@ def make_role(
         builders["rule"] = RULES[rule]
     given = _sorted_out(builders, options)
     if not isinstance(problem, AbstractProblem):
-        problem = builders["problem"](**given["problem"])
+        problem = PROBLEMS.make(problem, **given["problem"])
     if rule is None:
         return Synapses(problem, **given["role"])
     if not isinstance(rule, AbstractRule):
-        rule = builders["rule"](**given["rule"])
+        rule = RULES.make(rule, **given["rule"])
     return Steering(problem, rule, **given["role"])
 
 
@@ -98,8 +98,7 @@ def _sorted_out(
         if name not in known and not anything:
             raise ValueError(f"unknown option `{name}`; {near(name, list(known))}")
         kind = known[name] if name in known else anything[0]
-        # A specification that was stored as JSON has lists for tuples.
-        given[kind][name] = tuple(value) if isinstance(value, list) else value
+        given[kind][name] = value
     return given
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ..rules import AbstractRule, State
-from ._base import AbstractProblem, Frozen, Outcome, Part
+from ._base import AbstractProblem, Frozen, Outcome, Part, check_sizes
 
 DIVERGED_AT = 10.0  # in multiples of the chance loss
 
@@ -129,6 +129,7 @@ def live(
     part: Part = "validation",
     probes: Sequence[Probe] = (),
     tests: Sequence[int] = (),
+    segment: int | None = None,
 ) -> Lifetime:
     """One life from birth to its last presentation: the one inner loop of the library.
 
@@ -142,12 +143,17 @@ def live(
         part: the held-out part on which it is tested.
         probes: functions `probe(rule, problem, before, after)` of every step.
         tests: presentations after which it is tested as well as at the end.
+        segment: for gradients through long lives: so many presentations at a time are
+            computed again on the way back instead of kept, so that memory holds a life
+            per segment and the presentations of one. About the square root of the number
+            of presentations needs least. `None` keeps everything.
 
     Returns:
         The record of the life.
 
     Raises:
-        ValueError: if `tests` names a presentation that there is not.
+        ValueError: if `tests` names a presentation that there is not, or `segment` is not
+            positive.
 
     !!! example
 
@@ -164,6 +170,8 @@ def live(
     last = problem.presentations
     if any(not isinstance(t, int) or not 1 <= t <= last for t in tests):
         raise ValueError(f"`tests` must be whole numbers from 1 to {last}, got {tuple(tests)}.")
+    if segment is not None:
+        check_sizes(segment=segment)
     between = sorted({t for t in tests if t < last})
     scheduled = jnp.isin(jnp.arange(1, last + 1), jnp.asarray(between, int))
 
@@ -177,7 +185,7 @@ def live(
         return after, (outcome, seen, tested)
 
     life = born(rule, problem, key=key)
-    life, (outcomes, seen, tested) = jax.lax.scan(presentation, life, scheduled)
+    life, (outcomes, seen, tested) = _scan(presentation, life, scheduled, segment)
     final, diverged = examine(rule, problem, life, part=part)
     final = jax.tree.map(lambda x: x[None], final)
     if between:
@@ -238,6 +246,21 @@ def lives(
     return jax.vmap(
         lambda key: live(rule, problem, key=key, part=part, probes=probes, tests=tests)
     )(keys)
+
+
+def _scan(body: Callable, carry: PyTree, xs: Array, segment: int | None):
+    """A scan whose gradient computes segments again instead of keeping them."""
+    if segment is None:
+        return jax.lax.scan(body, carry, xs)
+    again = jax.checkpoint(lambda carry, xs: jax.lax.scan(body, carry, xs), prevent_cse=False)
+    whole = len(xs) // segment * segment
+    pieces = xs[:whole].reshape(-1, segment)
+    carry, ys = jax.lax.scan(again, carry, pieces)
+    ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
+    if whole < len(xs):
+        carry, rest = again(carry, xs[whole:])
+        ys = jax.tree.map(lambda *y: jnp.concatenate(y), ys, rest)
+    return carry, ys
 
 
 def keys_of(life: Life) -> Key[Array, "4"]:

@@ -1,5 +1,6 @@
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ def digits(
     batch: int = 32,
     presentations: int = 20,
     view: View = "fixed",
+    side: Literal[2, 4, 8] = 8,
 ) -> Classification:
     """Real handwritten digits: 1,797 images of 8x8 pixels in 10 classes.
 
@@ -26,9 +28,10 @@ def digits(
         batch: examples in a presentation.
         presentations: length of a life.
         view: `"fixed"`, `"permuted"` or `"rotated"` inputs, drawn per world.
+        side: of the images in pixels; 4 and 2 are averages over squares of the 8x8 ones.
 
     Raises:
-        ValueError: if a size is not positive or the view is unknown.
+        ValueError: if a size is not positive, or the view or the side is unknown.
 
     Source: Alpaydin and Kaynak (1998), as bundled with scikit-learn.
 
@@ -41,7 +44,9 @@ def digits(
 
         ```
     """
-    return _problem("digits", (300, 500), hidden, batch, presentations, view)
+    if side not in (2, 4, 8):
+        raise ValueError(f"`side` must be 2, 4 or 8, got {side!r}.")
+    return _problem("digits", (300, 500), hidden, batch, presentations, view, _pooled(side))
 
 
 def wine(
@@ -103,9 +108,10 @@ def _problem(
     batch: int,
     presentations: int,
     view: View,
+    shown: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Classification:
     check_sizes(batch=batch, presentations=presentations)
-    train, validation, test = _parts(name, *held_out)
+    train, validation, test = _parts(name, *held_out, shown)
     ends = train.inputs.shape[1], int(train.classes.max()) + 1
     return Classification(
         train,
@@ -128,12 +134,29 @@ def layered(ends: tuple[int, int], hidden: tuple[int, ...]) -> Body:
 
 
 @functools.cache
-def _parts(name: str, validation: int, test: int) -> tuple[Examples, Examples, Examples]:
+def _pooled(side: int) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Averages 8x8 images over squares, down to `side` x `side` pixels."""
+    width = 8 // side
+    if width == 1:
+        return None
+    return lambda images: (
+        images.reshape(-1, side, width, side, width).mean((2, 4)).reshape(-1, side * side)
+    )
+
+
+@functools.cache
+def _parts(
+    name: str,
+    validation: int,
+    test: int,
+    shown: Callable[[np.ndarray], np.ndarray] | None,
+) -> tuple[Examples, Examples, Examples]:
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
     load: Callable = getattr(datasets, f"load_{name}")
     inputs, classes = load(return_X_y=True)
+    inputs = inputs if shown is None else shown(inputs)
     small = bool((inputs == inputs.astype(np.uint8)).all())  # images: a byte per pixel
     inputs = inputs.astype(np.uint8 if small else np.float32)
     classes = classes.astype(np.uint8)

@@ -7,6 +7,11 @@ from ._base import Clamped as Clamped
 from ._base import Feedback as Feedback
 from ._base import State as State
 from ._blur import Blur as Blur
+from ._blur_genomes import blur as _blur
+from ._constraint import Saturation as Saturation
+from ._constraint import UnitColumns as UnitColumns
+from ._forgetting import ByActivity as ByActivity
+from ._forgetting import ByWeights as ByWeights
 from ._gene import gene as gene
 from ._gene import real as real
 from ._genome import gene_names as gene_names
@@ -20,7 +25,11 @@ from ._genome_file import save_genome as save_genome
 from ._genome_file import shipped as shipped
 from ._hebb import Hebb as Hebb
 from ._momentum import Momentum as Momentum
+from ._normalisation import Normalisation as Normalisation
+from ._normalised_adam import NormalisedAdam as NormalisedAdam
+from ._normalised_sgd import NormalisedSGD as NormalisedSGD
 from ._oja import Oja as Oja
+from ._plasticity import Plasticity as Plasticity
 from ._registry import Registry as Registry
 from ._sgd import SGD as SGD
 from ._signals import Signal as Signal
@@ -28,6 +37,7 @@ from ._signals import Tier as Tier
 from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
+from ._transfer import Transfer as Transfer
 
 RULES: Registry[AbstractRule] = Registry(
     "rule",
@@ -35,9 +45,11 @@ RULES: Registry[AbstractRule] = Registry(
         "sgd": SGD,
         "momentum": Momentum,
         "adam": Adam,
+        "normalised-sgd": NormalisedSGD,
+        "normalised-adam": NormalisedAdam,
         "hebb": Hebb,
         "oja": Oja,
-        "blur": Blur.hebbian,
+        "blur": _blur,
     },
 )
 register = RULES.register

@@ -6,30 +6,42 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ._activations import activation
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._gene import gene, real
+from ._constraint import AbstractConstraint
+from ._gene import gene, real, real_or_none
 from ._multilayer import newborn, with_bias
+from ._plasticity import Plasticity, mix
 from ._registry import near
 from ._signals import Signal, Tier
+from ._transfer import Transfer, transfer
 
 _States = Float[Array, "k batch n"]
 
-# How the backward message z meets the state a of a neuron, before the activation.
+# How the backward message z meets the states a of a neuron, before the transfer.
 _MEETINGS: dict[str, Callable[..., _States]] = {
     "additive": lambda f, eta, a, z: f * a + eta * z,
+    "multiplicative": lambda f, eta, a, z: f * a * z,
     "multiplicative second state": lambda f, eta, a, z: jnp.concatenate(
         [a[:1], f * a[1:] * z[1:]]
     ),
 }
+_INJECTIONS: dict[str, Callable[[_States, Feedback], Float[Array, "batch n"]]] = {
+    "target": lambda a, feedback: jnp.where(
+        feedback.target.mask, 2.0 * feedback.target.values - 1.0, 0.0
+    ),
+    "error": lambda a, feedback: a[1] * feedback.error,
+}
+_WIRINGS = ["asymmetric", "symmetric at birth", "symmetric"]
+_BIRTHS = ["independent", "alike"]
+_SOURCES = ["backward", "forward"]
 
 
 @final
 class Blur(AbstractRule):
     r"""Bidirectional learned update rules (BLUR): every neuron holds $k$ states.
 
-    Blocks hold forward synapses $W$ and backward synapses $V$, a weight per channel.
-    With $a$ the states of a layer (those of the bias unit are all 1), channels $c$ and
+    Blocks hold forward synapses $W$ and backward synapses $V$, a weight per state.
+    With $a$ the states of a layer (those of the bias unit are all 1), states $c$ and
     upstream, downstream neurons $i$, $j$, one presentation is
 
     $$\begin{aligned}
@@ -37,17 +49,16 @@ class Blur(AbstractRule):
       \sum_d a_i^d \nu_{dc}\big), \\
     \text{receive} \quad & a_i^c \leftarrow \sigma'_c\big(f a_i^c + \eta \textstyle\sum_j
       V_{ji}^c \sum_d a_j^d \mu_{dc}\big), \\
-    \text{adapt} \quad & W_{ij}^c \leftarrow \tilde f\, W_{ij}^c + \tilde\eta\,
+    \text{adapt} \quad & W_{ij}^c \leftarrow \phi\big(\tilde f\, W_{ij}^c + \tilde\eta\,
       \big\langle \textstyle\sum_e a_i^e \tilde\nu_{ec} \, \sum_d \tilde\mu_{cd} a_j^d
-      \big\rangle,
+      \big\rangle\big),
     \end{aligned}$$
 
     the mean over the batch, and $V$ like $W$ with $i$ and $j$ exchanged. Inputs enter
     state 1 of the first layer, which feedback does not touch; the prediction is state 1
     of the last, times a gain; the target enters its state 2 as -1 or 1. There is no loss
     and no derivative: what is learned is learned by the genome, $4k^2 + 4$ numbers shared
-    by all neurons (and the gain). Backpropagation is a special case (see
-    [`Blur.backpropagation`][plasticgym.rules.Blur.backpropagation]).
+    by all neurons, and the genes of optional parts. Backpropagation is a special case.
 
     In all matrices the first index is the source and the second the destination; we
     average over the batch where the authors' code sums.
@@ -55,21 +66,32 @@ class Blur(AbstractRule):
     **Arguments:**
 
     - `forward`, `backward`: $\nu$ and $\mu$, shape `(k, k)`: how states mix on their way.
-    - `pre`, `post`: $\tilde\nu$ and $\tilde\mu$, shape `(k, k)`: what a synapse
-      correlates.
-    - `neuron_keep`, `neuron_rate`: $f$ and $\eta$. `synapse_keep`, `synapse_rate`:
-      $\tilde f$ and $\tilde\eta$.
+    - `synapse`: $\tilde\nu$, $\tilde\mu$, $\tilde f$, $\tilde\eta$: how $W$ changes.
+    - `neuron_keep`, `neuron_rate`: $f$ and $\eta$.
     - `gain`: scales the outputs, which are bounded where the top is.
-    - `hidden`, `top`: activations of the forward pass, one per state: $\sigma$ of hidden
-      layers and of the last one.
-    - `feedback`: activations of the backward pass, one per state: $\sigma'$.
-    - `synapse_states`: `k`, or 1 for one weight that serves all channels and learns from
+    - `birth`, `bias_birth`: standard deviation of newborn weights, in multiples of
+      1 / sqrt(inputs), and of biases; `None` for 1 and 0.
+    - `backward_synapse`: how $V$ changes; `None`: like $W$.
+    - `above`: the rule of the blocks above the first one; `None`: this one. So a chain of
+      them is a genome per layer.
+    - `hidden`, `top`: $\sigma$ of hidden layers and of the last one: a
+      [`Transfer`][plasticgym.rules.Transfer] or the names of its activations.
+    - `feedback`: $\sigma'$.
+    - `stored`, `used`: $\phi$: constraints of synapses, applied one after the other when
+      they change, or whenever they are used.
+    - `synapse_states`: `k`, or 1 for one weight that serves all states and learns from
       the first.
-    - `wiring`: `"asymmetric"`, or `"symmetric"` for $V = W^T$ without the bias.
-    - `meeting`: `"additive"` as above; `"multiplicative second state"`:
-      $a^1$ stays, $a_i^c \leftarrow f a_i^c z_i^c$ for the others.
+    - `wiring`: `"asymmetric"`; `"symmetric at birth"`, where $V$ is born as $W^T$ without
+      the bias; or `"symmetric"`, where it stays that.
+    - `births`: whether the weights of a synapse are drawn `"independent"` or `"alike"`.
+    - `meeting`: `"additive"` as above; `"multiplicative"`: $a_i^c \leftarrow f a_i^c
+      z_i^c$; `"multiplicative second state"`: so for all but $a^1$, which stays.
+    - `pre_source`: whether $a_i$ in the Hebbian change is the `"backward"` state, which
+      feedback left, or the `"forward"` one, which it found.
     - `injects`: `"target"` as above; `"error"`: state 2 of the last layer is multiplied by
       the error of its output.
+    - `gauge`: `"free"`; or `"fixed"`: matrices are normalised when used, so that no two
+      genomes differ in a scale alone.
 
     **Raises:**
 
@@ -85,7 +107,7 @@ class Blur(AbstractRule):
 
         ```python
         >>> import plasticgym as pg
-        >>> pg.rules.genome(pg.rules.Blur.hebbian(states=4)).size  # 68 and the gain
+        >>> pg.rules.genome(pg.rules.make("blur", states=4)).size  # 68 and the gain
         69
 
         ```
@@ -93,104 +115,71 @@ class Blur(AbstractRule):
 
     forward: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
     backward: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
-    pre: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
-    post: Float[Array, "k k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
+    synapse: Plasticity
     neuron_keep: Float[Array, ""] = eqx.field(
         default=1.0, converter=real, metadata=gene(unit=0.3)
     )
     neuron_rate: Float[Array, ""] = eqx.field(
         default=1.0, converter=real, metadata=gene(unit=0.3)
     )
-    synapse_keep: Float[Array, ""] = eqx.field(
-        default=1.0, converter=real, metadata=gene(unit=0.01)
-    )
-    synapse_rate: Float[Array, ""] = eqx.field(
-        default=0.1, converter=real, metadata=gene("log")
-    )
     gain: Float[Array, ""] = eqx.field(default=4.0, converter=real, metadata=gene("log"))
-    hidden: tuple[str, ...] = eqx.field(static=True, kw_only=True)
-    top: tuple[str, ...] = eqx.field(static=True, kw_only=True)
-    feedback: tuple[str, ...] = eqx.field(static=True, kw_only=True)
+    birth: Float[Array, ""] | None = eqx.field(
+        default=None, converter=real_or_none, metadata=gene("log")
+    )
+    bias_birth: Float[Array, ""] | None = eqx.field(
+        default=None, converter=real_or_none, metadata=gene("log")
+    )
+    backward_synapse: Plasticity | None = None
+    above: "Blur | None" = None
+    hidden: Transfer = eqx.field(converter=transfer, kw_only=True)
+    top: Transfer = eqx.field(converter=transfer, kw_only=True)
+    feedback: Transfer = eqx.field(converter=transfer, kw_only=True)
+    stored: tuple[AbstractConstraint, ...] = ()
+    used: tuple[AbstractConstraint, ...] = ()
     synapse_states: int = eqx.field(static=True, kw_only=True)
-    wiring: Literal["asymmetric", "symmetric"] = eqx.field(
+    wiring: Literal["asymmetric", "symmetric at birth", "symmetric"] = eqx.field(
         static=True, default="asymmetric", kw_only=True
     )
+    births: Literal["independent", "alike"] = eqx.field(
+        static=True, default="independent", kw_only=True
+    )
     meeting: str = eqx.field(static=True, default="additive", kw_only=True)
+    pre_source: Literal["backward", "forward"] = eqx.field(
+        static=True, default="backward", kw_only=True
+    )
     injects: Literal["target", "error"] = eqx.field(static=True, default="target", kw_only=True)
+    gauge: Literal["free", "fixed"] = eqx.field(static=True, default="free", kw_only=True)
 
     def __check_init__(self):
         k = self.states
         if k < 2:
             raise ValueError(f"`forward` must have at least two states, got shape ({k}, {k}).")
-        for name in ("forward", "backward", "pre", "post"):
+        for name in ("forward", "backward"):
             shape = jnp.shape(getattr(self, name))
             if shape != (k, k):
                 raise ValueError(f"`{name}` must have shape ({k}, {k}), got {shape}.")
         for name in ("hidden", "top", "feedback"):
-            names = getattr(self, name)
+            names = getattr(self, name).activations
             if len(names) != k:
                 raise ValueError(
                     f"`{name}` must name one activation per state ({k}), got {names}."
                 )
-            for each in names:
-                activation(each)
         if self.synapse_states not in (1, k):
             raise ValueError(f"`synapse_states` must be 1 or {k}, got {self.synapse_states}.")
-        _check_option("wiring", self.wiring, ["asymmetric", "symmetric"])
+        for each in (self.synapse, self.backward_synapse):
+            if each is not None:
+                each.check(k, self.synapse_states)
+        _check_option("wiring", self.wiring, _WIRINGS)
+        _check_option("births", self.births, _BIRTHS)
         _check_option("meeting", self.meeting, list(_MEETINGS))
-        _check_option("injects", self.injects, ["target", "error"])
-
-    @classmethod
-    def hebbian(cls, states: int = 2) -> "Blur":
-        """A starting point that learns a little: targets drive Hebbian change.
-
-        State 1 goes up and is kept; state 2 of the last layer, the target, comes down as
-        state 2; synapses correlate state 1 with the difference of the two. With linear
-        neurons and one layer this is the delta rule. Further states are silent.
-        """
-        _check_states(states)
-        zeros = jnp.zeros((states, states))
-        return cls(
-            forward=zeros.at[0, 0].set(1.0),
-            backward=zeros.at[0, 1].set(-1.0).at[1, 1].set(1.0),
-            pre=zeros.at[0, 0].set(1.0),
-            post=zeros.at[0, 0].set(-1.0).at[0, 1].set(1.0),
-            **_bounded(states),
-        )
-
-    @classmethod
-    def random(cls, states: int = 2, *, key: Key[Array, ""]) -> "Blur":
-        """Matrices drawn from N(0, 1), as the authors begin."""
-        _check_states(states)
-        draws = jax.random.normal(key, (4, states, states), float)
-        return cls(*draws, **_bounded(states))
-
-    @classmethod
-    def backpropagation(cls, rate: float = 0.1, hidden: str = "tanh") -> "Blur":
-        r"""The genome whose synapses descend the exact gradient.
-
-        Two states $(h, h')$, one symmetric synapse, the error injected at a linear top.
-
-        Args:
-            rate: the learning rate $\tilde\eta$.
-            hidden: the activation of hidden layers: tanh, sigmoid or linear.
-        """
-        eye, swap = jnp.eye(2), jnp.array([[0.0, 1.0], [1.0, 0.0]])
-        return cls(
-            forward=jnp.array([[1.0, 1.0], [0.0, 0.0]]),
-            backward=eye,
-            pre=eye,
-            post=swap,
-            synapse_rate=rate,
-            gain=1.0,
-            hidden=(hidden, hidden + "'"),
-            top=("linear", "linear'"),
-            feedback=("linear", "linear"),
-            synapse_states=1,
-            wiring="symmetric",
-            meeting="multiplicative second state",
-            injects="error",
-        )
+        _check_option("pre_source", self.pre_source, _SOURCES)
+        _check_option("injects", self.injects, list(_INJECTIONS))
+        _check_option("gauge", self.gauge, list(_GAUGES))
+        if self.above is not None and self.above._form != self._form:
+            raise ValueError(
+                "`above` must have the same states, wiring and pre source, got "
+                f"{self.above._form} above {self._form}."
+            )
 
     @property
     def states(self) -> int:
@@ -203,105 +192,183 @@ class Blur(AbstractRule):
 
     @property
     def tier(self) -> Tier:
-        return Tier.ERROR if self.wiring == "asymmetric" else Tier.GRADIENT
+        transfers = (self.hidden, self.top, self.feedback)
+        forgets = any(
+            s is not None and s.forgetting is not None
+            for s in (self.synapse, self.backward_synapse)
+        )
+        if forgets or self.stored or self.used or any(t.normalisation for t in transfers):
+            return Tier.LAYER
+        if self.above is not None and self.above.tier is Tier.LAYER:
+            return Tier.LAYER
+        return Tier.GRADIENT if self.wiring == "symmetric" else Tier.ERROR
+
+    def at(self, layer: int) -> "Blur":
+        """The rule of block `layer`, its gauges fixed where they are to be."""
+        if layer == 0 or self.above is None:
+            return _GAUGES[self.gauge](self)
+        return self.above.at(layer - 1)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         key_forward, key_backward = jax.random.split(key)
-        channels = (self.synapse_states,)
-        forward = newborn(body, "linear", key=key_forward, channels=channels)
+        forward = self._newborn(body, key=key_forward)
         synapses = tuple({"forward": w} for w in forward)
-        if self.wiring == "asymmetric":
+        if self.wiring == "symmetric at birth":
+            synapses = tuple({"forward": w, "backward": _transposed(w)} for w in forward)
+        elif self.wiring == "asymmetric":
             alive = None if body.alive is None else body.alive[::-1]
-            reversed_ = Body(body.layers[::-1], alive)
-            backward = newborn(reversed_, "linear", key=key_backward, channels=channels)
+            backward = self._newborn(Body(body.layers[::-1], alive), key=key_backward)
             synapses = tuple(
                 block | {"backward": v[:, :-1]}
                 for block, v in zip(synapses, backward[::-1], strict=True)
             )
-        return State(body, (), synapses)
+        return State(body, (), synapses, {"time": jnp.zeros(())} if self._ages else None)
 
     def rest(self, state: State, batch: int) -> State:
-        neurons = tuple(jnp.zeros((self.states, batch, n)) for n in state.body.layers)
-        return State(state.body, neurons, state.synapses)
+        zeros = [jnp.zeros((self.states, batch, n)) for n in state.body.layers]
+        neurons = tuple(self._kept(z, z) for z in zeros)
+        return State(state.body, neurons, state.synapses, state.memory)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         body, last = state.body, len(state.synapses) - 1
         x = body.mask(0, inputs.known)
         a = jnp.stack([x] + [jnp.zeros_like(x)] * (self.states - 1))
-        neurons = [a]
+        neurons = [self._kept(a, a)]
         for layer, block in enumerate(state.synapses):
-            z = mix(with_bias(a), self.forward) @ block["forward"]
-            names = self.top if layer == last else self.hidden
-            a = body.mask(layer + 1, _activate(names, self.neuron_rate * z))
-            neurons.append(a)
-        return State(body, tuple(neurons), state.synapses), self.gain * a[0]
+            rule = self.at(layer)
+            w = rule._usable(_living(block["forward"], body, layer))
+            z = mix(with_bias(a), rule.forward) @ w
+            transfer = rule.top if layer == last else rule.hidden
+            a = transfer(rule.neuron_rate * z, body, layer + 1)
+            neurons.append(self._kept(a, a))
+        return State(body, tuple(neurons), state.synapses, state.memory), self.gain * a[0]
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         body, neurons = state.body, list(state.neurons)
-        top = neurons[-1]
-        if self.injects == "target":
-            target = feedback.target
-            second = jnp.where(target.mask, 2.0 * target.values - 1.0, 0.0)
-        else:
-            second = top[1] * feedback.error
-        a = jnp.concatenate([top[:1], second[None], jnp.zeros_like(top[2:])])
-        neurons[-1] = a = body.mask(len(neurons) - 1, a)
-        for layer in range(len(neurons) - 2, 0, -1):
-            z = mix(a, self.backward) @ self._backward(state.synapses[layer])
+        last = len(neurons) - 1
+        a = neurons[-1]["state"]
+        second = _INJECTIONS[self.injects](a, feedback)
+        a = jnp.stack([a[0], second] + [jnp.zeros_like(second)] * (self.states - 2))
+        a = body.mask(last, a)
+        neurons[-1] = neurons[-1] | {"state": a}
+        for layer in range(last - 1, 0, -1):
+            rule, block = self.at(layer), state.synapses[layer]
+            z = mix(a, rule.backward) @ rule._backward(block, body, layer)
             meet = _MEETINGS[self.meeting]
-            a = meet(self.neuron_keep, self.neuron_rate, neurons[layer], z)
-            neurons[layer] = a = body.mask(layer, _activate(self.feedback, a))
-        return State(body, tuple(neurons), state.synapses)
+            a = meet(rule.neuron_keep, rule.neuron_rate, neurons[layer]["state"], z)
+            a = rule.feedback(a, body, layer)
+            neurons[layer] = neurons[layer] | {"state": a}
+        return State(body, tuple(neurons), state.synapses, state.memory)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
+        time = state.memory["time"] if self._ages else None
         synapses = []
         for layer, block in enumerate(state.synapses):
-            up, down = state.neurons[layer : layer + 2]
-            changed = {"forward": self._correlate(block["forward"], with_bias(up), down)}
+            rule, (up, down) = self.at(layer), state.neurons[layer : layer + 2]
+            source = "state" if self.pre_source == "backward" else "forward"
+            w = _living(block["forward"], state.body, layer)
+            w = rule.synapse.changed(w, with_bias(up[source]), down["state"], time)
+            changed = {"forward": rule._bounded(w)}
             if "backward" in block:
-                changed["backward"] = self._correlate(block["backward"], down, up)
+                plasticity = rule.backward_synapse or rule.synapse
+                v = _living(block["backward"], state.body, layer + 1)
+                v = plasticity.changed(v, down[source], up["state"], time)
+                changed["backward"] = rule._bounded(v)
             synapses.append(changed)
-        return State(state.body, state.neurons, tuple(synapses))
+        memory = {"time": time + 1.0} if time is not None else None
+        return State(state.body, state.neurons, tuple(synapses), memory)
 
-    def _backward(self, block) -> Float[Array, "channels post pre"]:
-        if self.wiring == "asymmetric":
-            return block["backward"]
-        return jnp.swapaxes(block["forward"][:, :-1], 1, 2)
+    @property
+    def _form(self) -> tuple:
+        return (self.states, self.synapse_states, self.wiring, self.pre_source, self._ages)
 
-    def _correlate(
-        self,
-        weight: Array,
-        a: Float[Array, "k batch up"],
-        b: Float[Array, "k batch down"],
-    ) -> Array:
-        """The new weight of synapses from neurons with states `a` to others with `b`."""
-        channels, batch = self.synapse_states, a.shape[1]
-        pre = mix(a, self.pre[:, :channels])
-        post = mix(b, self.post[:channels].T)
-        hebb = jnp.swapaxes(pre, 1, 2) @ (post * (self.synapse_rate / batch))
-        return self.synapse_keep * weight + hebb
+    @property
+    def _ages(self) -> bool:
+        """Whether a rate decays, so that there must be a clock."""
+        both = (self.synapse, self.backward_synapse)
+        return any(s is not None and s.decay is not None for s in both)
+
+    def _kept(self, a: _States, before: _States) -> dict[str, _States]:
+        """What a layer holds: its states, and those before feedback where they are needed."""
+        return (
+            {"state": a} if self.pre_source == "backward" else {"state": a, "forward": before}
+        )
+
+    def _newborn(self, body: Body, *, key: Key[Array, ""]) -> tuple[Array, ...]:
+        m = self.synapse_states
+        drawn = (1 if self.births == "alike" else m,)
+        blocks = newborn(
+            body, "linear", key=key, channels=drawn, bias_deviation=self.bias_birth
+        )
+        if self.birth is not None:
+            scale = lambda w: jnp.concatenate([self.birth * w[:, :-1], w[:, -1:]], 1)  # noqa: E731
+            blocks = tuple(scale(w) for w in blocks)
+        return tuple(jnp.broadcast_to(w, (m, *w.shape[1:])) for w in blocks)
+
+    def _backward(
+        self, block: dict[str, Array], body: Body, layer: int
+    ) -> Float[Array, "m post pre"]:
+        if self.wiring == "symmetric":
+            return _transposed(self._usable(_living(block["forward"], body, layer)))
+        return self._usable(_living(block["backward"], body, layer + 1))
+
+    def _usable(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
+        for constraint in self.used:
+            weights = constraint(weights)
+        return weights
+
+    def _bounded(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
+        for constraint in self.stored:
+            weights = constraint(weights)
+        return weights
 
 
-def mix(states: _States, matrix: Float[Array, "k c"]) -> Float[Array, "c batch n"]:
-    r"""$\sum_d a^d M_{dc}$: states into channels, as a sum that fuses with its neighbours."""
-    k, channels = matrix.shape
-    return jnp.stack([sum(states[d] * matrix[d, c] for d in range(k)) for c in range(channels)])
+def _fixed(rule: Blur) -> Blur:
+    r"""The rule with its matrices scaled: what a gauge would leave free has one value.
+
+    Columns of $\tilde\nu$ get length 1 (columns of zeros stay), $\tilde\mu$ the norm
+    $\sqrt k$, $\nu$ and $\mu$ together $\sqrt{2k}$. Backpropagation is as it was.
+    """
+    k = float(rule.states)
+    scale = jnp.sqrt(2.0 * k) * jax.lax.rsqrt(
+        jnp.square(rule.forward).sum() + jnp.square(rule.backward).sum() + _SMALL
+    )
+    both = [s for s in (rule.synapse, rule.backward_synapse) if s is not None]
+    new = [rule.forward * scale, rule.backward * scale]
+    for each in both:
+        new.append(each.pre * jax.lax.rsqrt(jnp.square(each.pre).sum(0) + _SMALL)[None])
+        new.append(
+            each.post * jnp.sqrt(k) * jax.lax.rsqrt(jnp.square(each.post).sum() + _SMALL)
+        )
+
+    def matrices(rule: Blur) -> list:  # of arrays, or of what stands for them in `tree_at`
+        both = [s for s in (rule.synapse, rule.backward_synapse) if s is not None]
+        return [rule.forward, rule.backward, *(m for s in both for m in (s.pre, s.post))]
+
+    return eqx.tree_at(matrices, rule, new)
 
 
-def _activate(names: tuple[str, ...], z: _States) -> _States:
-    if len(set(names)) == 1:
-        return activation(names[0])(z)
-    return jnp.stack([activation(name)(z[c]) for c, name in enumerate(names)])
+_GAUGES: dict[str, Callable[[Blur], Blur]] = {"free": lambda rule: rule, "fixed": _fixed}
+_SMALL = 1e-12
 
 
-def _bounded(states: int) -> dict:
-    tanh = ("tanh",) * states
-    return {"hidden": tanh, "top": tanh, "feedback": tanh, "synapse_states": states}
+def _living(
+    weights: Float[Array, "m pre post"], body: Body, layer: int
+) -> Float[Array, "m pre post"]:
+    """The weights with those from dead neurons of a layer at zero: no norm counts them."""
+    if body.alive is None:
+        return weights
+    alive = jnp.pad(
+        body.alive[layer],
+        (0, weights.shape[1] - body.layers[layer]),
+        constant_values=1.0,
+    )
+    return weights * alive[None, :, None]
 
 
-def _check_states(states: int) -> None:
-    if not isinstance(states, int) or states < 2:
-        raise ValueError(f"`states` must be a whole number of at least 2, got {states}.")
+def _transposed(weights: Float[Array, "m pre post"]) -> Float[Array, "m post inputs"]:
+    """$W^T$ without the bias."""
+    return jnp.swapaxes(weights[:, :-1], 1, 2)
 
 
 def _check_option(name: str, value: str, known: list[str]) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -34,9 +35,14 @@ class Scale(NamedTuple):
         return value
 
 
-def real(value: ArrayLike) -> Array:
+def real(value: ArrayLike | Sequence[float]) -> Array:
     """A real array, of the default precision: the converter of genes."""
     return jnp.asarray(value, dtype=float)
+
+
+def real_or_none(value: ArrayLike | Sequence[float] | None) -> Array | None:
+    """The converter of a gene that need not be there."""
+    return None if value is None else real(value)
 
 
 def gene(
@@ -74,10 +80,12 @@ def gene(
 
 
 def check_genes(module: eqx.Module) -> None:
-    """Raises a `ValueError` if a gene of a newly built module is out of its range."""
+    """Raises a `ValueError` if a gene of a module, or of its parts, is out of its range."""
     for field in dataclasses.fields(module):
         scale, value = field.metadata.get("gene"), getattr(module, field.name)
-        if scale is None or isinstance(value, Tracer):
+        if isinstance(value, eqx.Module):
+            check_genes(value)
+        if scale is None or value is None or isinstance(value, Tracer):
             continue
         if getattr(field.type, "dims", None) == () and np.ndim(value) != 0:
             raise ValueError(f"`{field.name}` must be one number, got shape {np.shape(value)}.")

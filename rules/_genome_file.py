@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._atomic import write_atomically
 from ._base import AbstractRule
 from ._gene import check_genes
 from ._genome import named_leaves, with_leaves
+from ._tensors import read_tensors, write_tensors
 
 _FORMAT = "plasticgym genome 1"
+_SUFFIX = ".safetensors"
 _SHIPPED = Path(__file__).parent / "genomes"
 
 
@@ -46,13 +47,19 @@ def save_genome(
         name: the registered name that builds a rule of this structure.
         options: the options with which it does, JSON only.
         provenance: how the genome was found: command, seed, versions, problems, score.
-    """
-    from safetensors.numpy import save
 
+    Raises:
+        ValueError: if the options name another genome file: a file stands alone.
+    """
+    if _names_a_file(options or {}):
+        raise ValueError(
+            f"`options` must not name another genome, got {dict(options or {})}; give the "
+            "options that are in that file."
+        )
     told = {"rule": name, "options": dict(options or {}), "provenance": dict(provenance or {})}
     header = {"format": _FORMAT, **{key: json.dumps(value) for key, value in told.items()}}
     tensors = {key: np.asarray(leaf) for key, leaf in named_leaves(rule).items()}
-    write_atomically(Path(path), save(tensors, metadata=header))
+    write_tensors(Path(path), tensors, header)
 
 
 def read_genome(path: str | os.PathLike) -> Genome:
@@ -62,17 +69,10 @@ def read_genome(path: str | os.PathLike) -> Genome:
         ValueError: if the file is missing, damaged or not a genome of this version, or
             holds entries that are not finite.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no genome file at {path}.")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}.") from error
+    values, header = read_tensors(path)
     if header.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is not a genome of this version: its format is "
@@ -82,10 +82,17 @@ def read_genome(path: str | os.PathLike) -> Genome:
         rule, options, provenance = (
             json.loads(header[key]) for key in ("rule", "options", "provenance")
         )
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"the header of {path} is damaged: {error}.") from error
     if not isinstance(rule, str) or not isinstance(options, dict):
         raise ValueError(f"the header of {path} is damaged: it names no rule with options.")
+    if not isinstance(provenance, dict):
+        raise ValueError(f"the header of {path} is damaged: its provenance is no table.")
+    if _names_a_file(options):
+        raise ValueError(
+            f"the header of {path} is damaged: it must stand alone, but its rule begins at "
+            f"the genome {options['genome']!r}."
+        )
     for key, value in values.items():
         if not np.isfinite(value).all():
             raise ValueError(f"`{key}` in {path} must be finite, got NaN or infinite entries.")
@@ -131,6 +138,27 @@ def shipped(name: str) -> AbstractRule:
     return RULES.make(name) if path is None else load_genome(path, expected=name)
 
 
+def origin(name: str, options: Mapping[str, Any]) -> Genome | None:
+    """The genome file at which a rule built with these options begins, if at any.
+
+    So of a builder that takes a genome by name: `genome=PATH` or `genome="shipped"`.
+
+    Raises:
+        ValueError: if there is no such file or it is no genome.
+    """
+    if not _names_a_file(options):
+        return None
+    if options["genome"] != "shipped":
+        return read_genome(options["genome"])
+    path = shipped_genome(name)
+    return Genome(name, {}, {}, {}) if path is None else read_genome(path)
+
+
+def _names_a_file(options: Mapping[str, Any]) -> bool:
+    named = options.get("genome")
+    return isinstance(named, str) and (named == "shipped" or Path(named).suffix == _SUFFIX)
+
+
 def fitted(rule: AbstractRule, values: Mapping[str, np.ndarray | Array], source: str):
     """`rule` with array leaves from elsewhere, which must have its names and shapes."""
     leaves = named_leaves(rule)
@@ -152,5 +180,5 @@ def fitted(rule: AbstractRule, values: Mapping[str, np.ndarray | Array], source:
 
 def shipped_genome(name: str) -> Path | None:
     """The genome of that rule that comes with the package, if any."""
-    path = _SHIPPED / f"{name}.safetensors"
+    path = _SHIPPED / f"{name}{_SUFFIX}"
     return path if path.is_file() else None

@@ -10,7 +10,6 @@ their `"weight"` and whatever else a rule keeps.
 """
 
 import itertools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,14 @@ from ._base import Body, Clamped, State
 
 
 def newborn(
-    body: Body, activation: str, *, key: Key[Array, ""], channels: tuple[int, ...] = ()
+    body: Body,
+    activation: str,
+    *,
+    key: Key[Array, ""],
+    channels: tuple[int, ...] = (),
+    bias_deviation: Float[Array, ""] | None = None,
 ) -> tuple[Float[Array, "*channels _pre _post"], ...]:
-    """One array of weights per block, the last row of each, the biases, 0.
+    """One array of weights per block; the last row of each, the biases, 0 if not drawn.
 
     Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living
     inputs (LeCun et al., 1998). They are one draw, cut up: every further one would make
@@ -36,13 +40,19 @@ def newborn(
             f"`body` must have at least an input and an output layer, got {body.layers}."
         )
     gain = 2.0 if activation == "relu" else 1.0
-    draws = jax.random.normal(key, (*channels, sum(math.prod(s) for s in shapes)), float)
+    rows = 0 if bias_deviation is None else 1  # of biases, drawn with the weights
+    total = sum((pre + rows) * post for pre, post in shapes)
+    draws = jax.random.normal(key, (*channels, total), float)
     blocks, start = [], 0
     for layer, (pre, post) in enumerate(shapes):
-        weights = draws[..., start : start + pre * post].reshape(*channels, pre, post)
-        weights = weights * jnp.sqrt(gain / body.fan_in(layer))
-        blocks.append(jnp.concatenate([weights, jnp.zeros((*channels, 1, post))], axis=-2))
-        start += pre * post
+        stop = start + (pre + rows) * post
+        drawn = draws[..., start:stop].reshape(*channels, pre + rows, post)
+        weights = drawn[..., :pre, :] * jnp.sqrt(gain / body.fan_in(layer))
+        biases = jnp.zeros((*channels, 1, post))
+        if bias_deviation is not None:
+            biases = drawn[..., pre:, :] * bias_deviation
+        blocks.append(jnp.concatenate([weights, biases], axis=-2))
+        start = stop
     return tuple(blocks)
 
 

@@ -43,14 +43,18 @@ class Registry(Generic[_T]):
             raise ValueError(f"the {self.kind} {name!r} exists already; choose another name.")
         self._members[name] = build
 
-    def make(self, name: str, *args: Any, **options: Any) -> _T:
+    def make(self, name: str, /, *args: Any, **options: Any) -> _T:
         """Builds a member.
+
+        Lists among the options, however deep, become tuples: options that were stored as
+        JSON build what they built before.
 
         Raises:
             ValueError: if there is none of that name (with the near ones), or if it does
                 not take these options.
         """
         build = self[name]
+        args, options = _with_tuples(args), _with_tuples(options)
         signature = inspect.signature(build)
         try:
             signature.bind(*args, **options)
@@ -59,14 +63,19 @@ class Registry(Generic[_T]):
                 f"the {self.kind} {name!r} does not take these options: {error}; "
                 f"there are {', '.join(signature.parameters) or 'none'}."
             ) from error
-        return build(*args, **options)
+        try:
+            return build(*args, **options)
+        except TypeError as error:  # such as text where the builder counts
+            raise ValueError(
+                f"the {self.kind} {name!r} cannot be built from these options: {error}"
+            ) from error
 
     def __getitem__(self, name: str) -> Callable[..., _T]:
         if name in self._members:
             return self._members[name]
         offered = self._offered()
         if name in offered:
-            self._members[name] = offered[name].load()
+            self._members[name] = self._loaded(offered[name])
             return self._members[name]
         raise ValueError(f"unknown {self.kind} {name!r}; {near(name, list(self))}")
 
@@ -76,9 +85,26 @@ class Registry(Generic[_T]):
     def __iter__(self) -> Iterator[str]:
         return iter([*self._members, *(n for n in self._offered() if n not in self._members)])
 
+    def _loaded(self, point: importlib.metadata.EntryPoint) -> Callable[..., _T]:
+        try:
+            return point.load()
+        except Exception as error:  # whatever another package does when imported
+            raise ValueError(
+                f"the {self.kind} {point.name!r} of another package cannot be loaded from "
+                f"{point.value!r}: {type(error).__name__}: {error}"
+            ) from error
+
     def _offered(self) -> dict[str, importlib.metadata.EntryPoint]:
         points = importlib.metadata.entry_points(group=f"plasticgym.{self.kind}s")
         return {point.name: point for point in points}
+
+
+def _with_tuples(value: Any) -> Any:
+    if type(value) in (list, tuple):  # named tuples stay what they are
+        return tuple(_with_tuples(v) for v in value)
+    if type(value) is dict:
+        return {key: _with_tuples(v) for key, v in value.items()}
+    return value
 
 
 def near(name: str, known: list[str]) -> str:

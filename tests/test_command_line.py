@@ -1,5 +1,6 @@
 import json
 import shlex
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_problems_and_rules_list_the_registries(shell):
     code, out, _ = shell("rules")
     assert code == 0
     assert all(name in out for name in pg.rules.RULES)
+    assert "broken" not in out
 
 
 def test_train_resume_plot_and_evaluate(shell, tiny, tmp_path):
@@ -84,6 +86,57 @@ def test_train_on_problems_with_options(shell, tmp_path):
         "digits": ["Digits-v0", {"hidden": [4], "presentations": 2}],
         "digits-1": ["Digits-v0", {"hidden": [], "presentations": 2}],
     }
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """A recipe that takes a second, on what the benchmark then lists as unseen."""
+    options = {"hidden": (4,), "batch": 8, "presentations": 3}
+
+    def recipe_of(seed: int = 0):
+        problems, agent = {"mine": ("Nxor-v0", options)}, {"population": 4, "lives": 1}
+        return pg.agents.Run("sgd", problems, "cma-es", 2, seed, agent_options=agent)
+
+    lite = pg.benchmarks.Suite(
+        "lite-v0",
+        seen={"xor": pg.benchmarks.Setting("Xor-v0", options)},
+        unseen={"nxor": pg.benchmarks.Setting("Nxor-v0", options)},
+        seeds=(0,),
+    )
+    monkeypatch.setitem(pg.agents.RECIPES._members, "tiny", recipe_of)
+    monkeypatch.setitem(pg.benchmarks.SUITES._members, "lite-v0", lambda: lite)
+
+
+def test_train_by_a_recipe_and_on_what_is_unseen(shell, recipe, tmp_path):
+    command = "train --recipe tiny --seed 3 --generations 1"
+    code, _, err = shell(command)
+    assert code == 2
+    assert "lite-v0 lists nxor as unseen" in err
+    assert not (tmp_path / "runs").exists()
+    assert shell(f"{command} --allow-unseen")[0] == 0
+    run = pg.agents.read_run(tmp_path / "runs" / "tiny-3")
+    assert (run.seed, run.generations, [*run.unseen]) == (3, 1, ["nxor"])
+    assert run.command == f"plasticgym {command} --allow-unseen"
+    provenance = pg.rules.read_genome(tmp_path / "runs/tiny-3/genome.safetensors").provenance
+    assert provenance["unseen"] == ["nxor"]
+    assert provenance["trained_on"]["mine"][0] == "Nxor-v0"
+
+
+@pytest.mark.parametrize(
+    ("command", "registry"), [("rules", pg.rules.RULES), ("problems", pg.envs.PROBLEMS)]
+)
+def test_a_broken_member_of_another_package_is_listed_as_broken(
+    shell, monkeypatch, command, registry
+):
+    point = EntryPoint("theirs", "no_such_module:theirs", f"plasticgym.{command}")
+    monkeypatch.setattr(registry, "_offered", lambda: {"theirs": point})
+    registry.register("unsound", lambda: 1 / 0)
+    code, out, err = shell(command)
+    assert code == 0
+    assert all(name in out for name in registry)
+    assert out.count("broken") == 2
+    assert "'theirs' of another package cannot be loaded from 'no_such_module:theirs'" in err
+    assert f"the {registry.kind} 'unsound' is broken: division by zero" in err
 
 
 def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
@@ -140,11 +193,34 @@ def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
         ("evaluate sgd --plot curves.foo", "`--plot` must end in .png, .svg, .pdf"),
         ("evaluate runs/gone", "there is no folder or file runs/gone"),
         ("plot full", "holds no run"),
+        (
+            "train sgd --on wine",
+            "lite-v0 lists wine as unseen; train on other problems, or add",
+        ),
+        ("train sgd --on 'xor(presentations=500)'", "lite-v0 lists xor-long as unseen"),
+        ("train 'blur(genome=\"old.safetensors\")' --on xor", "lite-v0 lists wine as unseen"),
+        (
+            "train 'blur(genome=\"gone.safetensors\")' --on xor",
+            "there is no genome file at gone",
+        ),
+        ("train sgd --recipe blur-cmaes", "`--recipe` says which rule, problems and agent"),
+        (
+            "train --recipe blur-cmaes --on xor",
+            "`--recipe` says which rule, problems and agent",
+        ),
+        ("train --recipe blur-cma", "unknown recipe 'blur-cma'; did you mean 'blur-cmaes'"),
+        ("train --recipe blur-cmaes --generations 0", "`generations` must be a positive"),
+        ("train --recipe blur-cmaes --seed -1", "`seed` must be a whole number from 0"),
+        ("train --resume full --recipe blur-cmaes", "`--resume` goes on with a run as it was"),
+        ("train --resume full --allow-unseen", "`--resume` goes on with a run as it was"),
     ],
 )
 def test_bad_input_says_what_to_do(shell, tmp_path, command, message):
     (tmp_path / "there.json").write_text("mine")
     (tmp_path / "foreign.safetensors").write_bytes(b"no")
+    trained = {"problems": {"wine": ["Wine-v0", {}]}}
+    old = tmp_path / "old.safetensors"
+    pg.rules.save_genome(old, pg.rules.make("blur"), name="blur", provenance=trained)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     code, _, err = shell(command)

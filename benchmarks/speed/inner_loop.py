@@ -17,6 +17,11 @@ from handwritten import Data, blur, sgd
 import plasticgym as pg
 
 LAYERS, BATCH, PRESENTATIONS = (64, 32, 10), 32, 100
+# In the order in which the hand-written loop takes them.
+BLUR_LEAVES = (
+    *("forward", "backward", "synapse.pre", "synapse.post"),
+    *("neuron_keep", "neuron_rate", "synapse.keep", "synapse.rate", "gain"),
+)
 
 
 def main():
@@ -36,8 +41,10 @@ def main():
         problem.deviation,
     )
     sizes = (LAYERS, PRESENTATIONS, BATCH)
-    descent, bidirectional = pg.rules.SGD(rate=0.5), pg.rules.Blur.hebbian(states=2)
-    genome = tuple(pg.rules.named_leaves(bidirectional).values())
+    descent = pg.rules.SGD(rate=0.5)
+    bidirectional = pg.rules.make("blur", genome="hebbian", states=2)
+    leaves = pg.rules.named_leaves(bidirectional)
+    genome = tuple(leaves[name] for name in BLUR_LEAVES)
     contests = {
         "sgd": (descent, lambda: sgd(data, descent.rate, keys, *sizes)),
         "blur": (bidirectional, lambda: blur(data, genome, keys, *sizes)),

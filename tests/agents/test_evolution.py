@@ -15,7 +15,9 @@ def test_fitness_is_that_of_lives_in_common_worlds():
     problems = [pg.envs.plane("xor", **SIZES), pg.envs.digits(**SIZES)]
     vectors = jnp.array([[0.0], [-1.0], [0.0]])
     key = jax.random.key(3)
-    fitness, diverged = eqx.filter_jit(agent.fitness)(rule, problems, vectors, key=key)
+    fitness, diverged = eqx.filter_jit(agent.fitness)(
+        rule, problems, vectors, generation=jnp.asarray(0), key=key
+    )
     assert fitness[0] == fitness[2]  # equal genomes, equal worlds
     expected = []
     for problem, keys in zip(problems, jax.random.split(key, (2, 3)), strict=True):
@@ -30,7 +32,9 @@ def test_the_loss_can_be_the_objective():
     agent = pg.agents.Evolution(population=4, lives=3, objective="loss")
     problem, key = pg.envs.plane("xor", **SIZES), jax.random.key(3)
     genomes = jnp.array([[0.0], [20.0]])
-    fitness, _ = eqx.filter_jit(agent.fitness)(pg.rules.SGD(), [problem], genomes, key=key)
+    fitness, _ = eqx.filter_jit(agent.fitness)(
+        pg.rules.SGD(), [problem], genomes, generation=jnp.asarray(0), key=key
+    )
     keys = jax.random.split(key, (1, 3))[0]
     record = pg.envs.lives(pg.rules.SGD(rate=1.0), problem, keys=keys)
     loss = (record.losses.mean(1) + record.tests.loss[:, -1]) / 2
@@ -45,6 +49,27 @@ def test_it_finds_the_rate_that_learns():
     trained = pg.agents.train(agent, start, [problem], generations=8, seed=0)
     assert trained.rule.rate > 0.1
     assert trained.history.mean[-1] > trained.history.mean[0] + 0.05
+
+
+@pytest.mark.slow
+def test_with_fixed_gauges_the_step_size_stays_small():
+    """It grew past 400 where genomes could drift along scales that change nothing."""
+    rule = pg.rules.make("blur", genome="normalised", states=2, gauge="fixed")
+    agent = pg.agents.Evolution(population=16, lives=1, spread=0.3)
+    problem = pg.envs.plane("xor", hidden=(4,), batch=8, presentations=3)
+    sizes = []
+    trained = pg.agents.train(
+        agent,
+        rule,
+        [problem],
+        generations=60,
+        seed=0,
+        on_generation=lambda trained, _: sizes.append(float(trained.search.progress.std)),
+    )
+    assert len(sizes) == 60
+    assert max(sizes) < 10
+    assert np.unique(sizes).size > 50  # it is the one that adapts
+    assert not np.allclose(pg.rules.genome(trained.rule), pg.rules.genome(rule))
 
 
 @pytest.mark.parametrize("strategy", ["CMA_ES", "Open_ES", "SimpleGA", "PSO"])

@@ -22,7 +22,8 @@ def test_a_step_is_clipped_adam_on_the_mean_gradient_of_lives():
         return (record.losses.mean() + record.tests.loss[-1]) / 2 / problem.chance.loss
 
     start = pg.rules.genome(rule)
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(7), 0), (1, 3))[0]
+    key_live = jax.random.split(jax.random.fold_in(jax.random.key(7), 0))[1]
+    keys = jax.random.split(key_live, (1, 3))[0]
     losses, gradients = zip(*(loss(start, key) for key in keys), strict=True)
     gradients = np.mean(gradients, axis=0)
     optimizer = optax.chain(optax.clip_by_global_norm(0.01), optax.adam(0.1))
@@ -43,7 +44,57 @@ def test_it_descends():
     assert trained.history.mean[-1] > trained.history.mean[0] + 0.1
 
 
+def test_the_rate_warms_up_and_comes_to_rest():
+    agent = pg.agents.MetaGradient(rate=0.1, lives=1, warmup=2, horizon=5)
+    problem, rates = pg.envs.plane("xor", **SIZES), [0.2]
+    pg.agents.train(
+        agent,
+        pg.rules.SGD(rate=0.2),
+        [problem],
+        generations=7,
+        seed=0,
+        on_generation=lambda trained, _: rates.append(float(trained.rule.rate)),
+    )
+    steps = np.abs(np.diff(np.log(rates)))
+    # Of one gene, Adam's first step that counts is about the rate.
+    shares = [0.0, 0.5, 1.0, 0.75, 0.25, 0.0, 0.0]  # a ramp, then half a cosine
+    assert (steps[[0, 5, 6]] < 1e-6).all()
+    assert (steps[1:5] > 1e-3).all()
+    assert (steps[1:5] < 0.1 * np.array(shares[1:5]) * 1.2).all()
+
+
+def test_segments_change_nothing_but_the_memory():
+    problem, rule = pg.envs.plane("xor", **SIZES), pg.rules.Momentum(rate=0.3)
+    whole, segmented = (
+        pg.agents.train(agent, rule, [problem], generations=2, seed=0)
+        for agent in (
+            pg.agents.MetaGradient(lives=2),
+            pg.agents.MetaGradient(lives=2, segment=3),
+        )
+    )
+    moved = pg.rules.genome(whole.rule) - pg.rules.genome(rule)
+    assert np.abs(moved).min() > 1e-3
+    np.testing.assert_allclose(
+        pg.rules.genome(segmented.rule), pg.rules.genome(whole.rule), rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("name", ["rate", "clip", "lives"])
 def test_bad_input(name):
     with pytest.raises(ValueError, match=f"`{name}` must be .*positive.*, got -1"):
         pg.agents.MetaGradient(**{name: -1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"segment": 0}, "`segment` must be a positive whole number, got 0"),
+        ({"horizon": 0}, "`horizon` must be a positive whole number, got 0"),
+        ({"warmup": 3}, "`warmup` must be less than `horizon`, got 3 and None"),
+        ({"warmup": 5, "horizon": 5}, "`warmup` must be less than `horizon`, got 5 and 5"),
+        ({"warmup": -1, "horizon": 5}, "`warmup` must .*, got -1 and 5"),
+    ],
+)
+def test_bad_schedules(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pg.agents.MetaGradient(**arguments)

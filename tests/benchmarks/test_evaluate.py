@@ -79,6 +79,30 @@ def test_only_the_part_that_is_asked_for_is_opened():
             np.testing.assert_allclose(noise.held_out, 1 - clean.held_out, atol=1e-6)
 
 
+def test_only_the_splits_that_are_asked_for_are_run(report):
+    part = benchmarks.evaluate({"sgd": SGD}, SUITE, splits=("unseen",))
+    assert part.results["sgd"].keys() == {"and"}
+    assert list(part.settings) == ["unseen"]
+    this, that = part.results["sgd"]["and"], report.results["sgd"]["and"]
+    np.testing.assert_allclose(this.held_out, that.held_out, atol=1e-6)
+    lacking = benchmarks.Reference("half", {"and": 0.9})
+    benchmarks.evaluate({"sgd": SGD}, SUITE, splits=("unseen",), reference=lacking)
+
+
+def test_a_rule_per_setting_enters_each_with_its_own(report):
+    both = {"xor": SGD, "and": WILD}
+    mixed = benchmarks.evaluate({"sgd*": both}, SUITE).results["sgd*"]
+    for where, same in (("xor", "sgd"), ("and", "wild")):
+        expected = report.results[same][where]
+        np.testing.assert_allclose(mixed[where].held_out, expected.held_out, atol=1e-6)
+
+
+def test_entries_bring_what_they_were_trained_on():
+    entry = benchmarks.Entry("sgd", SGD, {"a": ("And-v0", {"presentations": 2})})
+    report = benchmarks.evaluate({"mine": entry, "bare": SGD}, SUITE, seeds=(0,))
+    assert (report.met("mine"), report.met("bare")) == (["and"], [])
+
+
 def test_rules_of_equal_structure_and_problems_of_equal_shape_share_a_compilation():
     traced = []
 
@@ -165,7 +189,13 @@ def test_tests_are_ten_from_first_to_last_and_rise():
     [
         ({"rules": {}}, r"`rules` must be at least one rule by its name, got \{\}"),
         ({"rules": [SGD]}, r"`rules` must be at least one rule by its name"),
-        ({"rules": {"sgd": pg.rules.SGD}}, r"`rules\['sgd'\]` must be a rule, got <class"),
+        ({"rules": {"sgd": pg.rules.SGD}}, r"`rules\['sgd'\]` must be a rule, .* got <class"),
+        ({"rules": {"sgd*": {"xor": SGD}}}, r"`rules\['sgd\*'\]` .* lacks \['and'\]"),
+        ({"rules": {"sgd*": {"xor": 1, "and": SGD}}}, r"`rules\['sgd\*'\]` must be a rule"),
+        ({"splits": ("sen",)}, r"unknown split 'sen'; did you mean 'seen'"),
+        ({"splits": ()}, r"`splits` must be a tuple of seen, validation, unseen, got \(\)"),
+        ({"splits": "seen"}, r"`splits` must be a tuple"),
+        ({"splits": ("validation",)}, r"`splits` must name one that tiny-v0 has \(seen, un"),
         ({"suite": "smoke-v0"}, r"`suite` must be a suite, such as .*got 'smoke-v0'"),
         ({"seeds": ()}, r"`seeds` must be a tuple of at least one"),
         ({"seeds": (1, 1)}, r"`seeds` must be .* all different, got \(1, 1\)"),

@@ -1,10 +1,14 @@
 """A report's numbers, tables, files and pictures, from scores planted by hand."""
 
+import dataclasses
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import scipy.stats
@@ -18,7 +22,7 @@ SPLITS = {"seen": ("easy", "hard"), "unseen": ("new",)}
 RULES = {"sgd": pg.rules.SGD(rate=0.1), "oja": pg.rules.Oja()}
 
 
-def planted(mean, *, times=(1, 3, 5), seeds=8, failed=(), chance=0.5, seed=0):
+def planted(mean, *, times=(1, 3, 5), seeds=8, failed=(), chance=0.5, upper=1.0, seed=0):
     """Lives that end at `mean` on average, but for those that failed."""
     rng = np.random.default_rng(seed)
     held_out = np.linspace(chance, mean, len(times)) + 0.01 * rng.normal(
@@ -28,17 +32,25 @@ def planted(mean, *, times=(1, 3, 5), seeds=8, failed=(), chance=0.5, seed=0):
     held_out[diverged] = chance
     stream = np.tile(np.linspace(chance, mean, times[-1]), (seeds, 1))
     weights = np.ones_like(stream)
-    return benchmarks.Result(times, held_out, stream, weights, diverged, chance, 1.0)
+    return benchmarks.Result(times, held_out, stream, weights, diverged, chance, upper)
 
 
-def made(results, seeds=SEEDS, splits=SPLITS):
+def made(results, seeds=SEEDS, splits=SPLITS, trained_on=None, run=("seen", "unseen")):
+    """A report of planted results; each setting of it has a body of its own."""
+    bodies = iter(range(4, 40))
     splits = {
-        split: {name: benchmarks.Setting("Xor-v0", {"hidden": (4,)}) for name in names}
-        for split, names in splits.items()
+        split: {name: benchmarks.Setting("Xor-v0", {"hidden": (next(bodies),)}) for name in of}
+        for split, of in splits.items()
     }
     suite = benchmarks.Suite("mine-v0", **splits, seeds=seeds)
-    rules = {name: RULES.get(name, RULES["sgd"]) for name in results}
-    return benchmarks.Report(suite, "test", seeds, benchmarks.perfect(suite), rules, results)
+    entries = {
+        name: benchmarks.Entry(
+            name, RULES.get(name, RULES["sgd"]), (trained_on or {}).get(name, {})
+        )
+        for name in results
+    }
+    perfect = benchmarks.perfect(suite)
+    return benchmarks.Report(suite, "test", seeds, perfect, entries, results, run)
 
 
 @pytest.fixture
@@ -83,6 +95,96 @@ def test_presentations_of_no_weight_do_not_count():
     np.testing.assert_allclose(weighted.stream_area, result.stream[:, :-2].mean(1))
 
 
+def test_scores_are_clipped_and_how_many_is_told():
+    result = planted(0.9)
+    result.held_out[:3, -1] = (-3.0, 0.2, 0.95)
+    steep = benchmarks.Result(*(*_fields(result)[:-1], 0.6))  # 0.1 above chance counts as 1
+    np.testing.assert_allclose(steep.normalised[:3], (-0.5, -0.5, 2.0))
+    assert steep.clipped == 1.0
+    flat = benchmarks.Result(*(*_fields(result)[:-1], 1.0))
+    np.testing.assert_allclose(flat.normalised[:3], (-0.5, -0.5, 0.9))
+    assert flat.clipped == 2 / 8
+    report = made({"sgd": {"easy": flat, "hard": planted(0.7), "new": steep}})
+    assert report.summary("sgd", "seen").clipped == 2 / 16
+    assert report.summary("sgd", "unseen").clipped == 1.0
+    assert report.to_json()["results"]["sgd"]["easy"]["clipped"] == 2 / 8
+    assert "12.5%" in shown(report)
+
+
+def _fields(result):
+    return [getattr(result, field.name) for field in dataclasses.fields(result)]
+
+
+def test_a_diverged_life_has_0_and_is_never_clipped():
+    # Even where the scores of the file say otherwise.
+    result = planted(0.9, failed=(0, 1))
+    result.held_out[0, -1] = -5.0
+    assert (result.normalised[:2] == 0.0).all()
+    assert (result.clipped, result.failures) == (0.0, 2 / 8)
+
+
+def test_what_a_rule_was_trained_on_counts_as_seen_for_it(report):
+    met = {"mine": ("Xor-v0", {"hidden": [6], "batch": 8})}  # the body of `new`
+    other = made(report.results, trained_on={"oja": met})
+    assert (other.met("sgd"), other.met("oja")) == ([], ["new"])
+    assert other.settings_of("sgd") == {"seen": ["easy", "hard"], "unseen": ["new"]}
+    assert other.settings_of("oja") == {"seen": ["easy", "hard", "new"]}
+    assert other.summary("oja", "seen").failures == 10 / 24
+    assert other.summary("sgd", "unseen") == report.summary("sgd", "unseen")
+    with pytest.raises(ValueError, match=r"unknown `split` 'unseen'; .*'seen'"):
+        other.summary("oja", "unseen")
+    told = other.to_json()
+    assert told["rules"]["oja"]["counted_as_seen"] == ["new"]
+    assert told["rules"]["oja"]["trained_on"] == {
+        "mine": ["Xor-v0", {"hidden": [6], "batch": 8}]
+    }
+    assert told["summary"]["oja"].keys() == {"seen"}
+    text = shown(other)
+    assert "oja †" in text
+    assert "seen (3†)" in text
+    assert "†: trained on it" in text
+    assert "†" not in shown(report)
+
+
+def test_validation_stands_between_seen_and_unseen():
+    splits = {"seen": ("a",), "unseen": ("b",), "validation": ("c",)}
+    results = {"sgd": {name: planted(0.9) for name in "abc"}}
+    report = made(results, splits=splits, run=("seen", "validation", "unseen"))
+    assert list(report.settings) == ["seen", "validation", "unseen"]
+    text = shown(report)
+    assert text.index("Seen prob") < text.index("Validation prob") < text.index("Unseen prob")
+    assert report.to_json()["summary"]["sgd"].keys() == {"seen", "validation", "unseen"}
+    part = made({"sgd": {"c": planted(0.9)}}, splits=splits, run=("validation",))
+    assert list(part.settings) == ["validation"]
+    assert "Seen prob" not in shown(part)
+    assert part.to_json()["reference"]["scores"] == {"c": 1.0}
+    assert part.to_json()["suite"]["unseen"].keys() == {"b"}
+
+
+def test_a_rule_per_setting_is_told_by_setting(report):
+    rules = {name: pg.rules.SGD(rate=rate) for name, rate in (("easy", 0.1), ("new", 0.2))}
+    entries = {"sgd*": benchmarks.Entry("sgd*", rules)}
+    results = {"sgd*": report.results["sgd"]}
+    told = dataclasses.replace(report, entries=entries, results=results).to_json()
+    by_setting = told["rules"]["sgd*"]["by_setting"]
+    assert [by_setting[name]["genome"]["rate"] for name in ("easy", "new")] == [0.1, 0.2]
+
+
+def test_a_life_without_a_scored_presentation_has_no_stream_area():
+    result = planted(0.9)
+    result.weights[0] = 0.0
+    result.weights[:, 1] = 0.0
+    assert np.isnan(result.stream_area[0])
+    assert np.isfinite(result.stream_area[1:]).all()
+    report = made({"sgd": dict.fromkeys(("easy", "hard", "new"), result)})
+    of = report.to_json()["results"]["sgd"]["easy"]
+    assert of["stream_area"][0] is None
+    assert [score is None for score in of["stream"]] == [False, True, False, False, False]
+    assert f" {result.stream_area[1:].mean():.3f} " in shown(report)
+    result.weights[:] = 0.0
+    assert "?" in shown(report)
+
+
 def test_a_report_survives_its_file(report, tmp_path):
     file = tmp_path / "report.json"
     file.write_text("an older one")
@@ -90,15 +192,26 @@ def test_a_report_survives_its_file(report, tmp_path):
     read = json.loads(file.read_text())
     assert read == report.to_json()
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-    assert read["format"] == "plasticgym-report-v1"
+    assert read["format"] == "plasticgym-report-v2"
     assert read["versions"].keys() == {"python", "plasticgym", "jax", "numpy"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", read["date"])
+    assert read["cores"] == os.cpu_count()
+    assert read["processor"]
+    assert read["backend"] == jax.default_backend()
     assert read["suite"]["seen"]["easy"] == {"problem": "Xor-v0", "options": {"hidden": [4]}}
     assert read["seeds"] == list(SEEDS)
-    assert read["rules"]["sgd"] == {"class": "SGD", "tier": "gradient", "reads": ["error"]}
+    assert read["rules"]["sgd"] == {
+        "class": "SGD",
+        "tier": "gradient",
+        "reads": ["error"],
+        "genome": {"rate": 0.1},
+        "trained_on": {},
+        "counted_as_seen": [],
+    }
     of, result = read["results"]["sgd"]["easy"], report.results["sgd"]["easy"]
     assert of.keys() == {
         *("chance", "upper", "times", "held_out", "stream", "diverged", "last", "area"),
-        *("stream_area", "normalised", "failures"),
+        *("stream_area", "normalised", "failures", "clipped"),
     }
     np.testing.assert_allclose(of["held_out"], result.held_out, rtol=1e-6)
     np.testing.assert_allclose(of["stream"], result.stream.mean(0), rtol=1e-6)
@@ -151,10 +264,14 @@ def test_tables_hold_the_numbers_and_fit_a_terminal(report):
     assert ["easy", "n=1", "3", "5"] in lines
     summary = report.summary("sgd", "unseen")
     ends = [f"{summary.low:.3f}", "..", f"{summary.high:.3f}", f"{summary.mean:.3f}"]
-    worst = [f"{summary.worst_median:.3f}", "new", "0.0%"]
+    worst = [f"{summary.worst_median:.3f}", "new", "0.0%", "0.0%"]
     assert ["unseen", "(1)", f"{summary.iqm:.3f}", *ends, *worst] in lines
     assert text.index("Seen problems") < text.index("Unseen problems") < text.index("Summary")
     assert "1: a perfect score of 1.0" in text
+    machine = " ".join(text.split("Trained on")[1].split())
+    assert f"jax {jax.__version__}" in machine
+    assert f"{os.cpu_count()} cores" in machine
+    assert report.machine.date in machine
 
 
 def test_a_picture_shows_its_curves(report, tmp_path):

@@ -30,7 +30,7 @@ def test_the_round_trip_is_exact(name, path):
 
 
 def test_options_rebuild_the_structure(path):
-    save_genome(path, Blur.hebbian(4), name="blur", options={"states": 4})
+    save_genome(path, RULES.make("blur", states=4), name="blur", options={"states": 4})
     loaded = load_genome(path, expected="blur")
     assert isinstance(loaded, Blur)
     assert loaded.states == 4
@@ -75,6 +75,9 @@ def test_a_truncated_file_is_refused(path):
     [
         ({"rate": 0.1}, {"format": "other 2"}, r"its format is 'other 2', not 'plasticgym"),
         ({"rate": 0.1}, {"options": "{"}, r"the header of .* is damaged"),
+        ({"rate": 0.1}, {"provenance": "[]"}, r"the header of .* is damaged"),
+        ({"rate": 0.1}, {"options": '{"genome": "shipped"}'}, "it must stand alone"),
+        ({"rate": 0.1}, {"options": '{"genome": "a.safetensors"}'}, "it must stand alone"),
         ({"rate": 0.1}, {"rule": '"sgdd"'}, r"unknown rule 'sgdd'; did you mean 'sgd'"),
         ({"rate": np.nan}, {}, r"`rate` in .* must be finite"),
         ({"speed": 0.1}, {}, r"does not fit SGD: it holds .*speed.*, the rule has .*rate"),
@@ -103,6 +106,28 @@ def test_values_that_the_rule_would_refuse_are_refused(rate, path):
     save_file({"rate": np.asarray(rate, np.float32)}, path, metadata=HEADER)
     with pytest.raises(ValueError, match=r"`rate`.* must be positive"):
         load_genome(path)
+
+
+@pytest.mark.parametrize("gene", ["synapse.rate", "synapse.decay", "gain"])
+def test_genes_of_parts_have_their_range_as_well(gene, path):
+    options = {"genome": "normalised", "states": 2}
+    values = dict(pg.rules.named_leaves(RULES.make("blur", **options)))
+    header = HEADER | {"rule": '"blur"', "options": json.dumps(options)}
+    arrays = {key: np.asarray(value) for key, value in values.items()}
+    save_file(arrays, path, metadata=header)
+    load_genome(path)
+    save_file(arrays | {gene: np.asarray(-arrays[gene])}, path, metadata=header)
+    with pytest.raises(
+        ValueError, match=rf"does not fit Blur: `{gene.split('.')[-1]}` must be"
+    ):
+        load_genome(path)
+
+
+@pytest.mark.parametrize("name", ["shipped", "a.safetensors"])
+def test_a_file_that_would_not_stand_alone_is_not_written(name, path):
+    with pytest.raises(ValueError, match="`options` must not name another genome"):
+        save_genome(path, RULES.make("blur"), name="blur", options={"genome": name})
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("options", [[1], "x", {"states": "rm -rf"}, {"speed": 1}])

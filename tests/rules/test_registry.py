@@ -1,5 +1,8 @@
 """Names: near ones in errors, members from outside, and no name taken twice."""
 
+from importlib.metadata import EntryPoint
+from typing import NamedTuple
+
 import pytest
 
 import plasticgym as pg
@@ -83,3 +86,41 @@ def test_registering_the_same_member_again_changes_nothing(colours):
 def test_registries_share_nothing(colours):
     assert "red" not in RULES
     assert "sgd" not in colours
+
+
+class Pair(NamedTuple):
+    one: list
+    other: list
+
+
+def test_options_stored_as_json_build_what_they_built_before(colours):
+    colours.register("any", lambda *args, **options: (args, options))
+    pair = Pair([1], [2])
+    args, options = colours.make(
+        "any", [1, [2]], mixed={"a": [3, (4, [5])]}, name=[], pair=pair
+    )
+    assert args == ((1, (2,)),)
+    assert options == {"mixed": {"a": (3, (4, (5,)))}, "name": (), "pair": pair}
+    assert options["pair"] is pair
+
+
+def test_a_builder_that_stumbles_over_its_options_is_bad_input(colours):
+    colours.register("many", lambda n: ["red"] * (n + 1))
+    message = "the colour 'many' cannot be built from these options: can only concatenate"
+    with pytest.raises(ValueError, match=message):
+        colours.make("many", n="x")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("no_such_module:blue", "No module named"), ("json:blue", "no attribute 'blue'")],
+)
+def test_a_broken_member_of_another_package_harms_no_other(
+    colours, monkeypatch, value, message
+):
+    point = EntryPoint("blue", value, "plasticgym.colours")
+    monkeypatch.setattr(colours, "_offered", lambda: {"blue": point})
+    assert list(colours) == ["red", "green", "blue"]
+    assert colours.make("red") == "#f00"
+    with pytest.raises(ValueError, match=f"'blue' of another package cannot be .*{message}"):
+        colours.make("blue")

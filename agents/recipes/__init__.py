@@ -1,0 +1,18 @@
+"""Meta-trainings that are worth repeating, each in full: `plasticgym train --recipe NAME`."""
+
+from ...rules import Registry
+from .._run import Run
+from ._blur_cmaes import blur_cmaes as blur_cmaes
+from ._metagradient import adam_metagradient as adam_metagradient
+from ._metagradient import blur_metagradient as blur_metagradient
+from ._metagradient import sgd_metagradient as sgd_metagradient
+
+RECIPES: Registry[Run] = Registry(
+    "recipe",
+    {
+        "blur-cmaes": blur_cmaes,
+        "blur-metagradient": blur_metagradient,
+        "sgd-metagradient": sgd_metagradient,
+        "adam-metagradient": adam_metagradient,
+    },
+)

@@ -1,0 +1,48 @@
+"""What the tuning scripts share: lives at many rates, and a search for the best one."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import plasticgym as pg
+
+RULES = ("sgd", "momentum", "adam")
+RATES = tuple(float(rate) for rate in np.round(10.0 ** (np.arange(-10, 4) / 2), 12))
+_LOWEST, _HIGHEST = 1e-8, 1e4
+
+
+def search(scores_at, rates=RATES):
+    """Scores of all rates that were tried, by rate, and the best rate.
+
+    Rates are added, half a decade at a time, until the best is neither the lowest nor the
+    highest. `scores_at(rates)` gives a score, or one per problem, for each; what counts is
+    their mean. Of several best, the middle one is taken.
+    """
+    tried = {}
+    rates = list(rates)
+    while rates:
+        tried |= dict(zip(rates, scores_at(rates), strict=True))
+        chosen, known = best(tried), sorted(tried)
+        rates = [known[-1] * 10**0.5] if chosen == known[-1] < _HIGHEST else []
+        rates += [known[0] / 10**0.5] if chosen == known[0] > _LOWEST else []
+    return tried, best(tried)
+
+
+def best(tried):
+    """The rate with the highest mean score; the middle one of several."""
+    means = {rate: float(np.mean(scores)) for rate, scores in tried.items()}
+    tied = sorted(rate for rate in means if means[rate] == max(means.values()))
+    return tied[len(tied) // 2]
+
+
+def last_scores(rule, rates, problem, *, seeds):
+    """Mean last validation score at each rate; one compilation for all of them."""
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+    records = [pg.envs.lives(with_rate(rule, rate), problem, keys=keys) for rate in rates]
+    return np.asarray([float(record.tests.score[:, -1].mean()) for record in records])
+
+
+def with_rate(rule, rate):
+    """The rule with another rate."""
+    return eqx.tree_at(lambda rule: rule.rate, rule, jnp.asarray(rate, float))

@@ -1,0 +1,67 @@
+"""What a presentation costs under each rule: python benchmarks/speed/rules.py
+
+64 seeds of a 64-32-10 network, batch 32, 100 presentations of digits, by `lives`, its one
+test at the end included. All rules are timed one after the other, again and again, after
+compilation; ratios to SGD are taken within a round. The last column is their median, with
+quartiles.
+"""
+
+import argparse
+import dataclasses
+import time
+
+import jax
+import numpy as np
+
+import plasticgym as pg
+from plasticgym.benchmarks._machine import machine
+
+LAYERS, BATCH, PRESENTATIONS = (64, 32, 10), 32, 100
+
+
+def contestants() -> dict[str, pg.rules.AbstractRule]:
+    """By name; SGD, which the others are measured by, comes first."""
+    plain = pg.rules.make("blur", states=2)
+    symmetric = dataclasses.replace(plain, wiring="symmetric", synapse_states=1)
+    return {
+        "sgd": pg.rules.make("sgd", rate=0.1),
+        "momentum": pg.rules.make("momentum"),
+        "adam": pg.rules.make("adam"),
+        "normalised-sgd": pg.rules.make("normalised-sgd"),
+        "normalised-adam": pg.rules.make("normalised-adam"),
+        "blur, k = 2, symmetric, one weight": symmetric,
+        "blur, k = 2, asymmetric": plain,
+        "blur, shipped": pg.rules.make("blur", genome="shipped"),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seeds", type=int, default=64)
+    arguments = parser.parse_args()
+    keys = jax.random.split(jax.random.key(0), arguments.seeds)
+    problem = pg.envs.digits(hidden=LAYERS[1:-1], batch=BATCH, presentations=PRESENTATIONS)
+    rules = contestants()
+    for name, rule in rules.items():
+        record = pg.envs.lives(rule, problem, keys=keys)
+        if record.diverged.any():
+            raise SystemExit(f"{name} diverged: its time would not be that of learning.")
+    rounds = range(arguments.rounds)
+    times = np.array([[clock(r, problem, keys) for r in rules.values()] for _ in rounds])
+    print(machine())
+    print(f"{'rule':36} {'us/presentation':>15}   ratio to sgd (quartiles)")
+    for name, column in zip(rules, times.T, strict=True):
+        low, median, high = np.percentile(column / times[:, 0], [25, 50, 75])
+        each = np.median(column) / (len(keys) * PRESENTATIONS) * 1e6
+        print(f"{name:36} {each:15.2f}   {median:.2f} ({low:.2f} to {high:.2f})")
+
+
+def clock(rule, problem, keys):
+    start = time.perf_counter()
+    jax.block_until_ready(pg.envs.lives(rule, problem, keys=keys))
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

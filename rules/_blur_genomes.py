@@ -1,0 +1,214 @@
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ._blur import Blur
+from ._genome_file import load_genome, shipped
+from ._normalisation import Normalisation
+from ._plasticity import Plasticity
+from ._registry import Registry
+from ._transfer import Transfer
+
+
+def blur(genome: str = "hebbian", **options: Any) -> Blur:
+    """BLUR with a genome by name: `rules.make("blur", genome=...)`.
+
+    Args:
+        genome: `"shipped"`, the one that comes with the package; `"backprop"`,
+            `"descent"`, `"hebbian"`, `"normalised"` or `"random"`, which are written
+            down or drawn (see the function of that name); or a genome file.
+        options: of that function.
+
+    Raises:
+        ValueError: if there is no such genome or it does not take the options.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.rules.make("blur", genome="backprop", rate=0.1).wiring
+        'symmetric'
+
+        ```
+    """
+    if genome not in STARTS and Path(genome).suffix == ".safetensors":
+        if options:
+            raise ValueError(f"a genome file takes no options, got {sorted(options)}.")
+        return load_genome(genome, expected="blur")
+    return STARTS.make(genome, **options)
+
+
+def hebbian(states: int = 2) -> Blur:
+    """A starting point that learns a little: targets drive Hebbian change.
+
+    State 1 goes up and is kept; state 2 of the last layer, the target, comes down as
+    state 2; synapses correlate state 1 with the target minus state 1. With linear neurons
+    and one layer this is the delta rule. Further states are silent.
+    """
+    _check_states(states)
+    zeros = jnp.zeros((states, states))
+    synapse = Plasticity(
+        pre=zeros.at[0, 0].set(1.0),
+        post=zeros.at[0, 0].set(-1.0).at[0, 1].set(1.0),
+    )
+    return Blur(
+        forward=zeros.at[0, 0].set(1.0),
+        backward=zeros.at[0, 1].set(-1.0).at[1, 1].set(1.0),
+        synapse=synapse,
+        **_bounded(states),
+    )
+
+
+def random(states: int = 2, *, seed: int = 0) -> Blur:
+    """Matrices drawn from N(0, 1) and a small rate, as the authors begin."""
+    _check_states(states)
+    forward, backward, pre, post = jax.random.normal(
+        jax.random.key(seed), (4, states, states), float
+    )
+    return Blur(
+        forward=forward,
+        backward=backward,
+        synapse=Plasticity(pre, post, rate=1e-3),
+        **_bounded(states),
+    )
+
+
+def backprop(rate: float = 0.1, hidden: str = "tanh") -> Blur:
+    r"""The genome whose synapses descend the exact gradient.
+
+    Two states $(h, h')$, one symmetric synapse, the error injected at a linear top.
+
+    Args:
+        rate: the learning rate $\tilde\eta$.
+        hidden: the activation of hidden layers: tanh, sigmoid or linear.
+    """
+    eye, swap = jnp.eye(2), jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    return Blur(
+        forward=jnp.array([[1.0, 1.0], [0.0, 0.0]]),
+        backward=eye,
+        synapse=Plasticity(eye, swap, rate=rate),
+        gain=1.0,
+        hidden=(hidden, hidden + "'"),
+        top=("linear", "linear'"),
+        feedback=("linear", "linear"),
+        synapse_states=1,
+        wiring="symmetric",
+        meeting="multiplicative second state",
+        injects="error",
+    )
+
+
+def descent(rate: float = 0.1) -> Blur:
+    r"""The exact gradient of the squared error from raw targets, in linear networks.
+
+    The last layer holds its output and the target; what comes down is their difference,
+    $\mu$ with rows $(0, -1)$ and $(0, 1)$, and nothing of the forward state is kept,
+    $f = 0$, so synapses take $a_i$ from the forward state.
+    """
+    up, down, pre, post = _descending(2)
+    return Blur(
+        forward=up,
+        backward=down,
+        synapse=Plasticity(pre, post, rate=rate),
+        neuron_keep=0.0,
+        gain=1.0,
+        hidden=("linear", "linear"),
+        top=("linear", "linear"),
+        feedback=("linear", "linear"),
+        synapse_states=1,
+        wiring="symmetric",
+        pre_source="forward",
+    )
+
+
+def normalised(
+    states: int = 4,
+    *,
+    wiring: str = "symmetric",
+    synapse_states: int | None = None,
+    axes: tuple[str, ...] = ("neurons",),
+    feedback_axes: tuple[str, ...] = (),
+    pre_source: str = "forward",
+    gauge: str = "free",
+    noise: float = 0.05,
+    seed: int = 0,
+) -> Blur:
+    """Where meta-training starts: `descent` in tanh networks, normalised, and some noise.
+
+    Hidden layers are normalised on the way up and on the way down; every state of a
+    synapse has a rate of its own that decays.
+
+    Args:
+        states: of neurons.
+        synapse_states: of synapses; as many as of neurons where none are given.
+        wiring, pre_source, gauge: as in [`Blur`][plasticgym.rules.Blur].
+        axes, feedback_axes: of the normalisation on the way up and on the way down; an
+            empty tuple for none.
+        noise: standard deviation of what is added to the four matrices.
+        seed: of the noise.
+    """
+    _check_states(states)
+    tanh, ones, m = ("tanh",) * states, jnp.ones(states), synapse_states or states
+    units = [
+        # A shift, because functions of tanh units without one are odd: they never learn xor.
+        Normalisation(1.5 * ones, shift * ones, tuple(a)) if a else None
+        for a, shift in ((axes, 0.7), (feedback_axes, 0.0))
+    ]
+    draws = noise * jax.random.normal(jax.random.key(seed), (4, states, states), float)
+    up, down, pre, post = (m + d for m, d in zip(_descending(states), draws, strict=True))
+    return Blur(
+        forward=up,
+        backward=down,
+        synapse=Plasticity(
+            pre, post, keep=ones[:m], rate=0.3 * ones[:m], decay=0.03 * ones[:m]
+        ),
+        neuron_keep=0.0,
+        gain=4.0,
+        birth=0.65,
+        bias_birth=0.15,
+        hidden=Transfer(tanh, units[0]),
+        top=tanh,
+        feedback=Transfer(tanh, units[1]),
+        synapse_states=m,
+        wiring=wiring,
+        births="alike",
+        pre_source=pre_source,
+        gauge=gauge,
+    )
+
+
+STARTS: Registry[Blur] = Registry(
+    "genome of blur",
+    {
+        "shipped": lambda: shipped("blur"),
+        "backprop": backprop,
+        "descent": descent,
+        "hebbian": hebbian,
+        "normalised": normalised,
+        "random": random,
+    },
+)
+
+
+def _descending(states: int) -> tuple[Array, ...]:
+    """The four matrices of `descent`, among so many states."""
+    zeros = jnp.zeros((states, states))
+    return (
+        zeros.at[0, 0].set(1.0),
+        zeros.at[0, 1].set(-1.0).at[1, 1].set(1.0),
+        zeros.at[0, 0].set(1.0),
+        zeros.at[0, 0].set(-1.0).at[0, 1].set(1.0),
+    )
+
+
+def _bounded(states: int) -> dict[str, Any]:
+    tanh = ("tanh",) * states
+    return {"hidden": tanh, "top": tanh, "feedback": tanh, "synapse_states": states}
+
+
+def _check_states(states: int) -> None:
+    if not isinstance(states, int) or states < 2:
+        raise ValueError(f"`states` must be a whole number of at least 2, got {states}.")

@@ -1,0 +1,96 @@
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from . import _normalised
+from ._activations import activation
+from ._base import AbstractRule, Body, Clamped, Feedback, State
+from ._gene import gene, real
+from ._multilayer import descent
+from ._normalisation import Normalisation
+from ._signals import Signal, Tier
+
+
+@final
+class NormalisedAdam(AbstractRule):
+    r"""Adam with a decaying rate in a tanh network with normalised layers.
+
+    The steps of [`Adam`][plasticgym.rules.Adam] with the rate $\eta / (1 + d t)$ at
+    presentation $t$; the network and the other arguments are those of
+    [`NormalisedSGD`][plasticgym.rules.NormalisedSGD].
+
+    **Arguments:**
+
+    - `rate`, `decay`, `birth`, `bias_birth`, `gain`, `norm`, `top`: as there.
+    - `momentum`, `momentum_squares`, `epsilon`: $\beta_1$, $\beta_2$ and $\epsilon$.
+
+    **Raises:**
+
+    - `ValueError`: if a gene is out of its range or the top is unknown.
+
+    ??? cite "Reference"
+
+        Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> str(pg.rules.NormalisedAdam().tier)
+        'layer'
+
+        ```
+    """
+
+    rate: Float[Array, ""] = eqx.field(default=0.03, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
+    birth: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
+    bias_birth: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
+    gain: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
+    momentum: Float[Array, ""] = eqx.field(default=0.9, converter=real, metadata=gene("logit"))
+    momentum_squares: Float[Array, ""] = eqx.field(
+        default=0.999, converter=real, metadata=gene("logit")
+    )
+    epsilon: Float[Array, ""] = eqx.field(default=1e-8, converter=real, metadata=gene("log"))
+    norm: Normalisation = eqx.field(default_factory=lambda: Normalisation([1.0], [0.0]))
+    top: str = eqx.field(static=True, default="linear")
+
+    def __check_init__(self):
+        activation(self.top)
+        _normalised.check(self.norm)
+
+    @property
+    def reads(self) -> frozenset[Signal]:
+        return frozenset({Signal.ERROR})
+
+    @property
+    def tier(self) -> Tier:
+        return Tier.LAYER
+
+    def init(self, body: Body, *, key: Key[Array, ""]) -> State:
+        weights = _normalised.newborn(body, self.birth, self.bias_birth, key=key)
+        zero = jnp.zeros_like
+        synapses = tuple({"weight": w, "mean": zero(w), "square": zero(w)} for w in weights)
+        return State(body, (), synapses, memory={"time": jnp.zeros(())})
+
+    def rest(self, state: State, batch: int) -> State:
+        return _normalised.rest(state, batch)
+
+    def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
+        return _normalised.forward(state, inputs, self.norm, self.gain, self.top)
+
+    def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
+        return _normalised.backward(state, feedback.error, self.norm, self.gain, self.top)
+
+    def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
+        b1, b2, t = self.momentum, self.momentum_squares, state.memory["time"] + 1.0
+        rate = self.rate / (1.0 + self.decay * (t - 1.0))
+        synapses = []
+        for s, d in zip(state.synapses, descent(state), strict=True):
+            m = b1 * s["mean"] + (1.0 - b1) * d
+            v = b2 * s["square"] + (1.0 - b2) * d**2
+            step = (m / (1.0 - b1**t)) / (jnp.sqrt(v / (1.0 - b2**t)) + self.epsilon)
+            synapses.append({"weight": s["weight"] + rate * step, "mean": m, "square": v})
+        return State(state.body, state.neurons, tuple(synapses), {"time": t})
