@@ -83,8 +83,9 @@ def check_genes(module: eqx.Module) -> None:
     """Raises a `ValueError` if a gene of a module, or of its parts, is out of its range."""
     for field in dataclasses.fields(module):
         scale, value = field.metadata.get("gene"), getattr(module, field.name)
-        if isinstance(value, eqx.Module):
-            check_genes(value)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, eqx.Module):
+                check_genes(part)
         if scale is None or value is None or isinstance(value, Tracer):
             continue
         if getattr(field.type, "dims", None) == () and np.ndim(value) != 0:

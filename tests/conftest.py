@@ -1,5 +1,10 @@
 """What all tests share: strict arrays, checked annotations, a few small things to test on."""
 
+import os
+
+# No test writes to the user's cache of compilations.
+os.environ["PLASTICGYM_CACHE"] = ""
+
 import jax
 import jaxtyping
 
@@ -21,7 +26,8 @@ import plasticgym as pg  # noqa: E402
 @pytest.fixture(autouse=True)
 def registries(monkeypatch):
     """What a test registers is gone after it."""
-    kinds = (pg.rules.RULES, pg.envs.PROBLEMS, pg.agents.AGENTS, pg.benchmarks.SUITES)
+    kinds = (pg.rules.RULES, pg.envs.PROBLEMS, pg.agents.AGENTS, pg.agents.RECIPES)
+    kinds += (pg.benchmarks.SUITES,)
     for registry in kinds:
         monkeypatch.setattr(registry, "_members", dict(registry._members))
 
