@@ -78,8 +78,9 @@ def draw(
     no more than `growth * generation` presentations.
     """
     lengths = jnp.asarray([problem.presentations for problem in problems], float)
-    allowed = lengths <= lengths.min() + growth * generation
-    allowed = allowed | (lengths == lengths.min())  # 0 * inf allows nothing
+    # In generation 0 an infinite growth must not become 0 * inf.
+    longer = jnp.where(jnp.isinf(growth), growth, growth * generation.astype(growth.dtype))
+    allowed = lengths <= lengths.min() + longer
     return jax.random.categorical(key, jnp.where(allowed, 0.0, -jnp.inf), shape=(draws,))
 
 
