@@ -283,9 +283,9 @@ def _recipe_run(
             "`--recipe` says which rule, problems and agent; give none of RULE, --on, --suite "
             "and --agent."
         )
-    run = agents.recipe(recipe, seed=0 if seed is None else seed)
-    generations = run.generations if generations is None else generations
-    return dataclasses.replace(run, generations=generations, command=_command())
+    given = {"seed": seed, "generations": generations}
+    run = agents.recipe(recipe, **{k: v for k, v in given.items() if v is not None})
+    return dataclasses.replace(run, command=_command())
 
 
 def _unseen(run, *, allowed: bool) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+from ._machine import cpuinfo
+
 _VARIABLE = "PLASTICGYM_CACHE"
 _WORTH_KEEPING = 0.5  # seconds of compilation
 
@@ -48,8 +50,5 @@ def _processor() -> str:
     compiled, and at best complain.
     """
     told = [platform.system(), platform.machine(), platform.processor()]
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        told += sorted({x for x in lines if x.startswith(("flags", "Features", "model name"))})
+    told += cpuinfo("flags", "Features", "model name")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]

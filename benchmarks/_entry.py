@@ -12,6 +12,7 @@ from ._reference import tuned
 from ._suite import Suite
 
 _STARRED = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)\*")
+_STAR_NOTE = "rate chosen for each setting on its validation part"
 
 
 @final
@@ -25,6 +26,8 @@ class Entry:
     - `rule`: a rule, or one for each setting of a suite.
     - `trained_on`: id and options of each problem on which the genome was trained or
       tuned, by the name it goes by there.
+    - `note`: how it was fitted to the very settings in which it is scored, if it was;
+      tables show it and mark the scores, as no setting is then new to it.
 
     !!! example
 
@@ -39,6 +42,7 @@ class Entry:
     label: str
     rule: AbstractRule | Mapping[str, AbstractRule]
     trained_on: Problems = dataclasses.field(default_factory=dict)
+    note: str = ""
 
     def in_setting(self, setting: str) -> AbstractRule:
         """The rule with which it enters a setting."""
@@ -75,7 +79,7 @@ def entry(text: str, suite: Suite | None = None) -> Entry:
     if starred is not None:
         if suite is None:
             raise ValueError(f"`{text}` depends on the suite; give `suite=`, too.")
-        return Entry(text, tuned(suite, starred[1]))
+        return Entry(text, tuned(suite, starred[1]), note=_STAR_NOTE)
     if text.split("(")[0].strip() not in RULES:
         if path.is_dir():
             return _of_run(text, path)

@@ -1,8 +1,9 @@
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 from ..rules import RULES, AbstractRule
 from ..rules._registry import near
@@ -11,6 +12,8 @@ from ._suite import Setting, Suite
 REFERENCE_FORMAT = "plasticgym-reference-v1"
 _FOLDER = Path(__file__).parent / "references"
 _YARDSTICK = "adam"
+# What is stored of a rule under this name is its best rate by that score.
+_RATES = {"last": "rate", "stream_area": "rate_stream"}
 
 
 @final
@@ -78,13 +81,15 @@ def reference(suite: Suite) -> Reference:
         return perfect(suite)
     told = read_reference(path)
     found = _found(told, suite, _YARDSTICK, path)
-    return Reference(
-        f"Adam tuned for each problem, {told['date']}",
-        {name: float(record["last"]["mean"]) for name, record in found.items()},
-    )
+    with _undamaged(path):
+        name = f"Adam tuned for each problem, {told['date']}"
+        scores = {setting: float(r["last"]["mean"]) for setting, r in found.items()}
+    return Reference(name, scores)
 
 
-def tuned(suite: Suite, name: str) -> dict[str, AbstractRule]:
+def tuned(
+    suite: Suite, name: str, *, score: Literal["last", "stream_area"] = "last"
+) -> dict[str, AbstractRule]:
     """A rule with the rate that is best for it in each setting of a suite.
 
     The rates were chosen on the validation parts when the frozen references of the suite
@@ -93,12 +98,16 @@ def tuned(suite: Suite, name: str) -> dict[str, AbstractRule]:
     Args:
         suite: the suite.
         name: `"sgd"`, `"momentum"` or `"adam"`.
+        score: what the rate is best for: `"last"`, the score after the whole life, or
+            `"stream_area"`, the mean score while learning; where the stored file has no
+            rate for that, it is the one for `"last"`.
 
     Returns:
         A rule for each setting that was run, as `evaluate` takes it in place of a rule.
 
     Raises:
-        ValueError: if the suite or the rule has not been run.
+        ValueError: if the suite or the rule has not been run, the score is unknown, or
+            the stored file is damaged.
 
     !!! example
 
@@ -106,6 +115,8 @@ def tuned(suite: Suite, name: str) -> dict[str, AbstractRule]:
         benchmarks.evaluate({"sgd*": benchmarks.tuned(suite, "sgd")}, suite)
         ```
     """
+    if score not in _RATES:
+        raise ValueError(f"unknown `score` {score!r}; {near(score, list(_RATES))}")
     path = reference_file(suite)
     if not path.is_file():
         raise ValueError(
@@ -113,7 +124,9 @@ def tuned(suite: Suite, name: str) -> dict[str, AbstractRule]:
             f"`python benchmarks/references/tune_suite.py {suite.id}`."
         )
     found = _found(read_reference(path), suite, name, path)
-    return {setting: RULES.make(name, rate=record["rate"]) for setting, record in found.items()}
+    with _undamaged(path):
+        rates = {s: float(r.get(_RATES[score], r["rate"])) for s, r in found.items()}
+    return {setting: RULES.make(name, rate=rate) for setting, rate in rates.items()}
 
 
 def reference_file(suite: Suite) -> Path:
@@ -127,10 +140,8 @@ def read_reference(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: if it is damaged or of another version.
     """
-    try:
+    with _undamaged(path):
         told = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
     if told.get("format") != REFERENCE_FORMAT:
         raise ValueError(
             f"{path} is no reference of this version: its format is {told.get('format')!r}, "
@@ -141,17 +152,24 @@ def read_reference(path: Path) -> dict[str, Any]:
 
 def _found(told: dict[str, Any], suite: Suite, name: str, path: Path) -> dict[str, Any]:
     """What is known of a rule, for the settings that are as they were."""
-    try:
+    with _undamaged(path):
         of = {
-            setting: record["rules"]
+            setting: dict(record["rules"])
             for setting, record in told["settings"].items()
             if setting in suite.settings and same(suite.settings[setting], record)
         }
-        names = {known for records in of.values() for known in records}
-        if of and name not in names:
-            raise ValueError(f"no rates of {name!r} in {path}; {near(name, sorted(names))}")
-        return {setting: rules[name] for setting, rules in of.items() if name in rules}
-    except (KeyError, TypeError, AttributeError) as error:
+    names = {known for records in of.values() for known in records}
+    if of and name not in names:
+        raise ValueError(f"no rates of {name!r} in {path}; {near(name, sorted(names))}")
+    return {setting: rules[name] for setting, rules in of.items() if name in rules}
+
+
+@contextlib.contextmanager
+def _undamaged(path: Path):
+    """What cannot be read here is the fault of the file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!r}.") from error
 
 

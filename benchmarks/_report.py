@@ -16,7 +16,7 @@ from ._machine import Machine, machine
 from ._reference import Reference
 from ._result import BOUNDS, Result
 from ._statistics import LEVEL, RESAMPLES, bootstrap, half_width, iqm
-from ._suite import SPLITS, Setting, Suite
+from ._suite import SPLITS, Setting, Suite, as_json
 from ._training import met
 
 FORMAT = "plasticgym-report-v2"
@@ -168,14 +168,13 @@ class Report:
 
 def _settings(settings: Mapping[str, Setting]) -> dict[str, Any]:
     return {
-        name: {"problem": s.problem, "options": _through_json(dict(s.options))}
+        name: {"problem": s.problem, "options": as_json(s.options)}
         for name, s in settings.items()
     }
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    trained_on = {n: [i, dict(o)] for n, (i, o) in entry.trained_on.items()}
-    told = {"trained_on": _through_json(trained_on)}
+    told = {"trained_on": as_json(entry.trained_on), "note": entry.note}
     if isinstance(entry.rule, AbstractRule):
         return {**_rule(entry.rule), **told}
     return {"by_setting": {name: _rule(rule) for name, rule in entry.rule.items()}, **told}
@@ -188,11 +187,6 @@ def _rule(rule: AbstractRule) -> dict[str, Any]:
         "reads": sorted(str(signal) for signal in rule.reads),
         "genome": {name: _plain(np.asarray(v)) for name, v in named_leaves(rule).items()},
     }
-
-
-def _through_json(options: Any) -> Any:
-    """As it will be when read again: lists for tuples."""
-    return json.loads(json.dumps(options))
 
 
 def _summary(summary: Summary) -> dict[str, Any]:

@@ -40,17 +40,24 @@ class Setting:
         return PROBLEMS.make(self.problem, **self.options)
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that may be left out, as the builder then has them and as JSON would.
+
+        None are known of a problem that is not registered.
+        """
+        if self.problem not in PROBLEMS:
+            return {}
+        parameters = inspect.signature(PROBLEMS[self.problem]).parameters.items()
+        return {n: as_json(p.default) for n, p in parameters if p.default is not p.empty}
+
+    @property
     def complete(self) -> dict[str, Any]:
         """All options, as JSON would hold them: those left out as the builder has them.
 
         Settings that build the same problem are equal in id and complete options. Those
         of a problem that is not registered are what was given.
         """
-        left_out: dict[str, Any] = {}
-        if self.problem in PROBLEMS:
-            parameters = inspect.signature(PROBLEMS[self.problem]).parameters
-            left_out = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-        return {name: _plain(v) for name, v in {**left_out, **self.options}.items()}
+        return {**self.defaults, **as_json(self.options)}
 
 
 @final
@@ -147,6 +154,8 @@ def check_seeds(seeds: tuple[int, ...]) -> None:
         )
 
 
-def _plain(value: Any) -> Any:
-    """An option as JSON would give it back: lists for tuples."""
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+def as_json(value: Any) -> Any:
+    """Options as JSON would give them back: dictionaries, and lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: as_json(v) for key, v in value.items()}
+    return [as_json(v) for v in value] if isinstance(value, tuple | list) else value

@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-
 import numpy as np
 from jaxtyping import Float
 from rich import box
@@ -13,6 +11,8 @@ from ._statistics import half_width
 _BARS = "▁▂▃▄▅▆▇█"
 _MET = "†"  # marks a rule that was trained on what is not listed as seen
 _TOLD_MET = f"; {_MET}: trained on it, so that it counts as seen for this rule"
+_FITTED = "*"  # marks a rule with a note: it was fitted to each setting
+_TOLD_FITTED = f"; {_FITTED}: fitted to each of these problems, see `Trained on`"
 
 
 def tables(report: Report) -> list[Table]:
@@ -101,12 +101,15 @@ def _curves(report: Report, split: str) -> Table:
 
 def _summary(report: Report) -> Table:
     met = {rule: report.met(rule) for rule in report.results}
+    fitted = {rule: _FITTED if entry.note else "" for rule, entry in report.entries.items()}
+    told = _TOLD_MET if any(met.values()) else ""
+    told += _TOLD_FITTED if any(fitted.values()) else ""
     table = _table(
         f"Summary: {report.suite.id}, {report.part} part, last scores normalised",
         f"0: chance, or diverged; 1: {report.reference.name}; clipped to "
         f"{BOUNDS[0]} .. {BOUNDS[1]}, clipped: share of lives; IQM: interquartile mean over "
         "problems and seeds, with its 95% interval (bootstrap stratified by problem); worst: "
-        f"lowest median of a problem{_TOLD_MET if any(met.values()) else ''}",
+        f"lowest median of a problem{told}",
     )
     table.add_column("rule", overflow="fold")
     for heading in ("IQM", "95% interval", "mean", "worst"):
@@ -121,7 +124,7 @@ def _summary(report: Report) -> Table:
             summary = report.summary(rule, split)
             mark = _MET if split == "seen" and met[rule] else ""
             table.add_row(
-                f"  {split} ({len(names)}{mark})",
+                f"  {split} ({len(names)}{mark}{fitted[rule]})",
                 Text(_number(summary.iqm), style="bold"),
                 f"{_number(summary.low)} .. {_number(summary.high)}",
                 _number(summary.mean),
@@ -139,10 +142,8 @@ def _trained_on(report: Report) -> Table:
     table.add_column("rule", style="bold", overflow="fold")
     table.add_column("problems", overflow="fold")
     for rule, entry in report.entries.items():
-        names = ", ".join(entry.trained_on)
-        if isinstance(entry.rule, Mapping):
-            names = "each setting: its rate is the best on the validation part"
-        table.add_row(rule, names or "nothing")
+        told = [text for text in (", ".join(entry.trained_on), entry.note) if text]
+        table.add_row(rule, "; ".join(told) or "nothing")
     return table
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 from ..agents._trained_on import Problems
 from ._suite import Setting, Suite
 
@@ -6,9 +8,11 @@ def unseen_in(suite: Suite, problems: Problems) -> list[str]:
     """Which unseen settings of a suite are no longer unseen after training on problems.
 
     A problem falls under a setting if it has the same id and every option that the
-    setting names: training on digits with 256 hidden units falls under `digits-256`
-    however long the lives are. If the id occurs among the unseen settings alone, any
-    training on it falls under them.
+    setting names. So training on digits with 256 hidden units falls under `digits-256`
+    however long the lives are, but not with 255: other bodies are other problems. Where a
+    setting names lives longer than the problem usually has, lives of that length or longer
+    fall under it: 200 and 500 presentations under `digits-long`, but not 199. If the id
+    occurs among the unseen settings alone, any training on it falls under them.
 
     Args:
         suite: the suite.
@@ -49,5 +53,13 @@ def met(suite: Suite, problems: Problems, split: str) -> list[str]:
 def _falls_under(trained: Setting, setting: Setting, compared: bool) -> bool:
     if trained.problem != setting.problem:
         return False
-    theirs, ours = trained.complete, setting.complete
-    return not compared or all(theirs.get(o) == ours[o] for o in setting.options)
+    theirs = trained.complete
+    return not compared or all(_agrees(theirs.get(o), setting, o) for o in setting.options)
+
+
+def _agrees(theirs: Any, setting: Setting, option: str) -> bool:
+    ours, usual = setting.complete[option], setting.defaults.get(option)
+    if option == "presentations" and usual is not None and ours > usual:
+        # What is unseen is what happens late in a life, and a longer one gets there, too.
+        return isinstance(theirs, int | float) and theirs >= ours
+    return theirs == ours

@@ -90,8 +90,8 @@ class Blur(AbstractRule):
       feedback left, or the `"forward"` one, which it found.
     - `injects`: `"target"` as above; `"error"`: state 2 of the last layer is multiplied by
       the error of its output.
-    - `gauge`: `"free"`; or `"fixed"`: matrices are normalised when used, so that no two
-      genomes differ in a scale alone.
+    - `gauge`: `"free"`; or `"fixed"`: matrices are normalised when used, so that their
+      scales, which rates can make good for, do not matter.
 
     **Raises:**
 
@@ -298,11 +298,13 @@ class Blur(AbstractRule):
         m = self.synapse_states
         drawn = (1 if self.births == "alike" else m,)
         blocks = newborn(
-            body, "linear", key=key, channels=drawn, bias_deviation=self.bias_birth
+            body,
+            "linear",
+            key=key,
+            channels=drawn,
+            deviation=1.0 if self.birth is None else self.birth,
+            bias_deviation=self.bias_birth,
         )
-        if self.birth is not None:
-            scale = lambda w: jnp.concatenate([self.birth * w[:, :-1], w[:, -1:]], 1)  # noqa: E731
-            blocks = tuple(scale(w) for w in blocks)
         return tuple(jnp.broadcast_to(w, (m, *w.shape[1:])) for w in blocks)
 
     def _backward(
@@ -324,28 +326,20 @@ class Blur(AbstractRule):
 
 
 def _fixed(rule: Blur) -> Blur:
-    r"""The rule with its matrices scaled: what a gauge would leave free has one value.
+    r"""The rule with its matrices scaled: $\nu$ and $\mu$ together have norm $\sqrt{2k}$.
 
-    Columns of $\tilde\nu$ get length 1 (columns of zeros stay), $\tilde\mu$ the norm
-    $\sqrt k$, $\nu$ and $\mu$ together $\sqrt{2k}$. Backpropagation is as it was.
+    Those of its synapses as in `Plasticity.scaled`. Backpropagation is as it was.
     """
-    k = float(rule.states)
-    scale = jnp.sqrt(2.0 * k) * jax.lax.rsqrt(
-        jnp.square(rule.forward).sum() + jnp.square(rule.backward).sum() + _SMALL
+    k, m = float(rule.states), rule.synapse_states
+    squares = jnp.square(rule.forward).sum() + jnp.square(rule.backward).sum()
+    scale = jnp.sqrt(2.0 * k) * jax.lax.rsqrt(squares + _SMALL)
+    backward = None if rule.backward_synapse is None else rule.backward_synapse.scaled(m)
+    return eqx.tree_at(
+        lambda r: (r.forward, r.backward, r.synapse, r.backward_synapse),
+        rule,
+        (rule.forward * scale, rule.backward * scale, rule.synapse.scaled(m), backward),
+        is_leaf=lambda x: x is None,
     )
-    both = [s for s in (rule.synapse, rule.backward_synapse) if s is not None]
-    new = [rule.forward * scale, rule.backward * scale]
-    for each in both:
-        new.append(each.pre * jax.lax.rsqrt(jnp.square(each.pre).sum(0) + _SMALL)[None])
-        new.append(
-            each.post * jnp.sqrt(k) * jax.lax.rsqrt(jnp.square(each.post).sum() + _SMALL)
-        )
-
-    def matrices(rule: Blur) -> list:  # of arrays, or of what stands for them in `tree_at`
-        both = [s for s in (rule.synapse, rule.backward_synapse) if s is not None]
-        return [rule.forward, rule.backward, *(m for s in both for m in (s.pre, s.post))]
-
-    return eqx.tree_at(matrices, rule, new)
 
 
 _GAUGES: dict[str, Callable[[Blur], Blur]] = {"free": lambda rule: rule, "fixed": _fixed}

@@ -138,8 +138,8 @@ def normalised(
 ) -> Blur:
     """Where meta-training starts: `descent` in tanh networks, normalised, and some noise.
 
-    Hidden layers are normalised on the way up and on the way down; every state of a
-    synapse has a rate of its own that decays.
+    Hidden layers are normalised; rates decay, and every state of a synapse has one of its
+    own unless gauges are fixed.
 
     Args:
         states: of neurons.
@@ -157,14 +157,14 @@ def normalised(
         Normalisation(1.5 * ones, shift * ones, tuple(a)) if a else None
         for a, shift in ((axes, 0.7), (feedback_axes, 0.0))
     ]
+    # Rates of their own and the rows of `post` would be a gauge.
+    each = jnp.ones(()) if gauge == "fixed" else ones[:m]
     draws = noise * jax.random.normal(jax.random.key(seed), (4, states, states), float)
     up, down, pre, post = (m + d for m, d in zip(_descending(states), draws, strict=True))
     return Blur(
         forward=up,
         backward=down,
-        synapse=Plasticity(
-            pre, post, keep=ones[:m], rate=0.3 * ones[:m], decay=0.03 * ones[:m]
-        ),
+        synapse=Plasticity(pre, post, keep=each, rate=0.3 * each, decay=0.03 * each),
         neuron_keep=0.0,
         gain=4.0,
         birth=0.65,

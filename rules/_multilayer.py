@@ -26,13 +26,14 @@ def newborn(
     *,
     key: Key[Array, ""],
     channels: tuple[int, ...] = (),
+    deviation: Float[Array, ""] | float = 1.0,
     bias_deviation: Float[Array, ""] | None = None,
 ) -> tuple[Float[Array, "*channels _pre _post"], ...]:
     """One array of weights per block; the last row of each, the biases, 0 if not drawn.
 
     Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living
-    inputs (LeCun et al., 1998). They are one draw, cut up: every further one would make
-    the program longer to compile.
+    inputs (LeCun et al., 1998), times `deviation` squared. They are one draw, cut up:
+    every further one would make the program longer to compile.
     """
     shapes = list(itertools.pairwise(body.layers))
     if not shapes:
@@ -47,7 +48,7 @@ def newborn(
     for layer, (pre, post) in enumerate(shapes):
         stop = start + (pre + rows) * post
         drawn = draws[..., start:stop].reshape(*channels, pre + rows, post)
-        weights = drawn[..., :pre, :] * jnp.sqrt(gain / body.fan_in(layer))
+        weights = drawn[..., :pre, :] * (deviation * jnp.sqrt(gain / body.fan_in(layer)))
         biases = jnp.zeros((*channels, 1, post))
         if bias_deviation is not None:
             biases = drawn[..., pre:, :] * bias_deviation

@@ -23,8 +23,7 @@ def newborn(
     body: Body, birth: Array, bias_birth: Array, *, key: Key[Array, ""]
 ) -> tuple[Float[Array, "_pre _post"], ...]:
     """Weights of deviation `birth` / sqrt(inputs) and biases of deviation `bias_birth`."""
-    blocks = newborn_blocks(body, "linear", key=key, bias_deviation=bias_birth / birth)
-    return tuple(birth * block for block in blocks)
+    return newborn_blocks(body, "linear", key=key, deviation=birth, bias_deviation=bias_birth)
 
 
 def check(norm: Normalisation) -> None:

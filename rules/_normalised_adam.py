@@ -45,16 +45,16 @@ class NormalisedAdam(AbstractRule):
     """
 
     rate: Float[Array, ""] = eqx.field(default=0.03, converter=real, metadata=gene("log"))
-    decay: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
-    birth: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
-    bias_birth: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.03, converter=real, metadata=gene("log"))
+    birth: Float[Array, ""] = eqx.field(default=0.65, converter=real, metadata=gene("log"))
+    bias_birth: Float[Array, ""] = eqx.field(default=0.15, converter=real, metadata=gene("log"))
     gain: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
     momentum: Float[Array, ""] = eqx.field(default=0.9, converter=real, metadata=gene("logit"))
     momentum_squares: Float[Array, ""] = eqx.field(
         default=0.999, converter=real, metadata=gene("logit")
     )
     epsilon: Float[Array, ""] = eqx.field(default=1e-8, converter=real, metadata=gene("log"))
-    norm: Normalisation = eqx.field(default_factory=lambda: Normalisation([1.0], [0.0]))
+    norm: Normalisation = eqx.field(default_factory=lambda: Normalisation([1.5], [0.7]))
     top: str = eqx.field(static=True, default="linear")
 
     def __check_init__(self):

@@ -49,11 +49,11 @@ class NormalisedSGD(AbstractRule):
     """
 
     rate: Float[Array, ""] = eqx.field(default=0.3, converter=real, metadata=gene("log"))
-    decay: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
-    birth: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
-    bias_birth: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.03, converter=real, metadata=gene("log"))
+    birth: Float[Array, ""] = eqx.field(default=0.65, converter=real, metadata=gene("log"))
+    bias_birth: Float[Array, ""] = eqx.field(default=0.15, converter=real, metadata=gene("log"))
     gain: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
-    norm: Normalisation = eqx.field(default_factory=lambda: Normalisation([1.0], [0.0]))
+    norm: Normalisation = eqx.field(default_factory=lambda: Normalisation([1.5], [0.7]))
     top: str = eqx.field(static=True, default="linear")
 
     def __check_init__(self):

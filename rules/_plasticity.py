@@ -1,11 +1,14 @@
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._forgetting import AbstractForgetting
 from ._gene import check_genes, gene, real, real_or_none
+
+_SMALL = 1e-12  # under the root of a norm, so that what is zero stays zero
 
 
 @final
@@ -70,6 +73,20 @@ class Plasticity(eqx.Module):
                     f"`{name}` must be a number or have shape ({synapse_states},), got shape "
                     f"{jnp.shape(value)}."
                 )
+
+    def scaled(self, synapse_states: int) -> "Plasticity":
+        r"""With matrices whose scales one rate could make good for brought to one.
+
+        Of what so many states use, columns of $\tilde\nu$ get length 1 (columns of zeros
+        stay) and $\tilde\mu$ the norm $\sqrt m$. Where each state has a rate of its own,
+        these and the rows of $\tilde\mu$ can still make good for each other.
+        """
+        m = synapse_states
+        pre, post = self.pre[:, :m], self.post[:m]
+        pre = pre * jax.lax.rsqrt(jnp.square(pre).sum(0) + _SMALL)[None]
+        post = post * jnp.sqrt(float(m)) * jax.lax.rsqrt(jnp.square(post).sum() + _SMALL)
+        new = self.pre.at[:, :m].set(pre), self.post.at[:m].set(post)
+        return eqx.tree_at(lambda s: (s.pre, s.post), self, new)
 
     def changed(
         self,

@@ -2,13 +2,14 @@ from .._run import Run
 from ._problems import SEEN
 
 
-def blur_cmaes(seed: int = 0) -> Run:
+def blur_cmaes(seed: int = 0, generations: int = 300) -> Run:
     """Evolves a normalised BLUR of two states, its gauges fixed, with CMA-ES.
 
     Cost: @@COST@@.
 
     Args:
         seed: of all that is random.
+        generations: how many.
 
     !!! example
 
@@ -32,6 +33,6 @@ def blur_cmaes(seed: int = 0) -> Run:
             "objective": "loss",
             "spread": 0.3,
         },
-        generations=300,
+        generations=generations,
         seed=seed,
     )

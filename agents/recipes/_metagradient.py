@@ -4,23 +4,16 @@ from .._run import Run
 from ._problems import SEEN
 
 _STEPS = 800
-_AGENT: dict[str, Any] = {
-    "rate": 0.03,
-    "lives": 8,
-    "draws": 3,
-    "growth": 0.3,
-    "warmup": 20,
-    "horizon": _STEPS,
-}
 
 
-def blur_metagradient(seed: int = 0) -> Run:
+def blur_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """Descends the meta-gradient of a normalised BLUR of four states.
 
     Cost: @@COST@@.
 
     Args:
         seed: of all that is random.
+        generations: meta-steps, over which the rate of the meta-gradient falls to 0.
 
     !!! example
 
@@ -32,16 +25,17 @@ def blur_metagradient(seed: int = 0) -> Run:
         ```
     """
     start = {"genome": "normalised", "states": 4, "noise": 0.05, "seed": seed}
-    return _run("blur", start, seed)
+    return _run("blur", start, seed, generations)
 
 
-def sgd_metagradient(seed: int = 0) -> Run:
+def sgd_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """What BLUR is to be compared with: SGD on the same body, trained in the same way.
 
     Cost: @@COST@@.
 
     Args:
         seed: of all that is random.
+        generations: meta-steps, over which the rate of the meta-gradient falls to 0.
 
     !!! example
 
@@ -52,16 +46,17 @@ def sgd_metagradient(seed: int = 0) -> Run:
 
         ```
     """
-    return _run("normalised-sgd", {}, seed)
+    return _run("normalised-sgd", {}, seed, generations)
 
 
-def adam_metagradient(seed: int = 0) -> Run:
+def adam_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """What BLUR is to be compared with: Adam on the same body, trained in the same way.
 
     Cost: @@COST@@.
 
     Args:
         seed: of all that is random.
+        generations: meta-steps, over which the rate of the meta-gradient falls to 0.
 
     !!! example
 
@@ -72,16 +67,24 @@ def adam_metagradient(seed: int = 0) -> Run:
 
         ```
     """
-    return _run("normalised-adam", {}, seed)
+    return _run("normalised-adam", {}, seed, generations)
 
 
-def _run(rule: str, options: dict[str, Any], seed: int) -> Run:
+def _run(rule: str, options: dict[str, Any], seed: int, generations: int) -> Run:
+    agent = {
+        "rate": 0.03,
+        "lives": 8,
+        "draws": 3,
+        "growth": 0.3,
+        "warmup": min(20, generations - 1),
+        "horizon": generations,
+    }
     return Run(
         rule=rule,
         options=options,
         problems=SEEN,
         agent="metagradient",
-        agent_options=_AGENT,
-        generations=_STEPS,
+        agent_options=agent,
+        generations=generations,
         seed=seed,
     )

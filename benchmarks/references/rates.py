@@ -36,11 +36,25 @@ def best(tried):
     return tied[len(tied) // 2]
 
 
-def last_scores(rule, rates, problem, *, seeds):
-    """Mean last validation score at each rate; one compilation for all of them."""
+def around(rate):
+    """Six rates between this one and its neighbours, half a decade away."""
+    return [rate * 10 ** (eighths / 8) for eighths in (-3, -2, -1, 1, 2, 3)]
+
+
+def validation_scores(rule, rates, problem, *, seeds):
+    """Mean last validation score and mean stream area at each rate; one compilation."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     records = [pg.envs.lives(with_rate(rule, rate), problem, keys=keys) for rate in rates]
-    return np.asarray([float(record.tests.score[:, -1].mean()) for record in records])
+    return [
+        {"last": float(r.tests.score[:, -1].mean()), "stream_area": float(r.scores.mean())}
+        for r in records
+    ]
+
+
+def last_scores(rule, rates, problem, *, seeds):
+    """Mean last validation score at each rate."""
+    found = validation_scores(rule, rates, problem, seeds=seeds)
+    return np.asarray([scores["last"] for scores in found])
 
 
 def with_rate(rule, rate):

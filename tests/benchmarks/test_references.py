@@ -101,8 +101,8 @@ def test_rates_are_chosen_on_validation_and_scored_on_test_by_fresh_seeds(folder
         )
         for rate in record["validation"]
     }
-    for rate, score in record["validation"].items():
-        assert score == pytest.approx(scores[float(rate)], abs=1e-4)
+    for rate, (last, _) in record["validation"].items():
+        assert last == pytest.approx(scores[float(rate)], abs=1e-4)
     assert record["rate"] == pytest.approx(scripts["rates"].best(scores))
     fresh = dataclasses.replace(SUITE, seeds=SMALL["test_seeds"])
     rule = {"sgd": pg.rules.SGD(rate=record["rate"])}
