@@ -44,7 +44,7 @@ def machine() -> Machine:
 
 
 def cpuinfo(*fields: str) -> list[str]:
-    """The lines of `/proc/cpuinfo` that begin so, each once; none where there is no such file."""
+    """The lines of `/proc/cpuinfo` that begin so, each once; none where there is none."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     return sorted({line for line in lines if line.startswith(fields)})

@@ -1,7 +1,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -165,7 +165,7 @@ def _found(told: dict[str, Any], suite: Suite, name: str, path: Path) -> dict[st
 
 
 @contextlib.contextmanager
-def _undamaged(path: Path):
+def _undamaged(path: Path) -> Iterator[None]:
     """What cannot be read here is the fault of the file."""
     try:
         yield

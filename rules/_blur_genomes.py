@@ -165,7 +165,7 @@ def normalised(
         forward=up,
         backward=down,
         synapse=Plasticity(pre, post, keep=each, rate=0.3 * each, decay=0.03 * each),
-        neuron_keep=0.0,
+        neuron_keep=0.0 if pre_source == "forward" else 1.0,
         gain=4.0,
         birth=0.65,
         bias_birth=0.15,

@@ -81,4 +81,5 @@ def test_a_star_stands_for_the_best_rate_of_each_setting(evaluate, folder, monke
     read = json.loads((folder / "a.json").read_text())
     assert read["reference"]["scores"] == {"xor": 0.9}
     assert read["rules"]["adam*"]["by_setting"]["xor"]["genome"]["rate"] == 0.5
-    assert "the best on the validation part" in out
+    assert "rate chosen for each setting on its validation part" in " ".join(out.split())
+    assert "seen (1*)" in out

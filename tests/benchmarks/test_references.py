@@ -56,6 +56,20 @@ def shipped(folder, monkeypatch):
 
 
 @pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """Stores what is said of Adam in a reference of the tiny suite."""
+    monkeypatch.setattr(_reference, "_FOLDER", tmp_path)
+    xor = {"problem": "Xor-v0", "options": setting().complete}
+
+    def store(record, **told):
+        told |= {"format": _reference.REFERENCE_FORMAT}
+        told |= {"settings": {"xor": {**xor, "rules": {"adam": record}}}}
+        (tmp_path / "tiny-v0.json").write_text(json.dumps(told))
+
+    return store
+
+
+@pytest.fixture
 def counted(scripts, monkeypatch):
     """What the script measures from now on."""
     made = []
@@ -154,11 +168,30 @@ def test_the_best_rates_come_by_setting(folder, shipped):
         assert rules[name] == pg.rules.make("adam", rate=rate)
     entry = benchmarks.entry("sgd*", SUITE)
     assert (entry.label, entry.trained_on) == ("sgd*", {})
+    assert entry.note == "rate chosen for each setting on its validation part"
     assert entry.rule == benchmarks.tuned(SUITE, "sgd")
     with pytest.raises(ValueError, match=r"no rates of 'adm' .*did you mean 'adam'"):
         benchmarks.tuned(SUITE, "adm")
     with pytest.raises(ValueError, match=r"tune_suite.py other-v0"):
         benchmarks.tuned(dataclasses.replace(SUITE, id="other-v0"), "sgd")
+
+
+def test_the_best_rates_are_those_for_the_score_that_is_asked_for(stored):
+    stored({"rate": 0.5, "rate_stream": 0.25})
+    for score, rate in (("last", 0.5), ("stream_area", 0.25)):
+        rules = benchmarks.tuned(SUITE, "adam", score=score)
+        assert rules == {"xor": pg.rules.make("adam", rate=rate)}
+    assert benchmarks.tuned(SUITE, "adam") == benchmarks.tuned(SUITE, "adam", score="last")
+    stored({"rate": 0.5})
+    older = benchmarks.tuned(SUITE, "adam", score="stream_area")
+    assert older == {"xor": pg.rules.make("adam", rate=0.5)}
+
+
+def test_rates_for_an_unknown_score_are_refused(unchecked):
+    with pytest.raises(
+        ValueError, match=r"unknown `score` 'stream'; did you mean 'stream_area'"
+    ):
+        benchmarks.tuned(SUITE, "adam", score="stream")
 
 
 def test_a_setting_that_has_changed_has_no_reference(shipped):
@@ -184,6 +217,43 @@ def test_damaged_files_are_named(tmp_path, monkeypatch, text, message):
     (tmp_path / "tiny-v0.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         benchmarks.reference(SUITE)
+
+
+LAST = {"last": {"mean": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("record", "date", "message"),
+    [
+        (LAST, {}, "is damaged: KeyError.'date'"),
+        ({}, {"date": "2000-01-01"}, "is damaged: KeyError.'last'"),
+        ({"last": {"sd": 0.1}}, {"date": "2000-01-01"}, "is damaged: KeyError.'mean'"),
+        ({"last": 0.9}, {"date": "2000-01-01"}, "is damaged: TypeError"),
+        ({"last": {"mean": "high"}}, {"date": "2000-01-01"}, "is damaged: ValueError"),
+        ([], {"date": "2000-01-01"}, "is damaged: TypeError"),
+    ],
+)
+def test_a_reference_that_lacks_a_part_is_damaged(stored, record, date, message):
+    stored(record, **date)
+    with pytest.raises(ValueError, match=rf"tiny-v0\.json {message}"):
+        benchmarks.reference(SUITE)
+
+
+@pytest.mark.parametrize(
+    ("record", "score", "message"),
+    [
+        (LAST, "last", "KeyError.'rate'"),
+        (LAST, "stream_area", "KeyError.'rate'"),
+        ({"rate": None}, "last", "TypeError"),
+        ({"rate": "fast"}, "last", "ValueError"),
+        ({"rate": 0.1, "rate_stream": {}}, "stream_area", "TypeError"),
+        (0.1, "last", "AttributeError"),
+    ],
+)
+def test_rates_that_cannot_be_read_are_damaged(stored, record, score, message):
+    stored(record)
+    with pytest.raises(ValueError, match=rf"tiny-v0\.json is damaged: {message}"):
+        benchmarks.tuned(SUITE, "adam", score=score)
 
 
 @pytest.mark.parametrize("name", list(benchmarks.SUITES))

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -163,11 +162,39 @@ def test_validation_stands_between_seen_and_unseen():
 
 def test_a_rule_per_setting_is_told_by_setting(report):
     rules = {name: pg.rules.SGD(rate=rate) for name, rate in (("easy", 0.1), ("new", 0.2))}
-    entries = {"sgd*": benchmarks.Entry("sgd*", rules)}
-    results = {"sgd*": report.results["sgd"]}
-    told = dataclasses.replace(report, entries=entries, results=results).to_json()
-    by_setting = told["rules"]["sgd*"]["by_setting"]
+    entries = {"mine": benchmarks.Entry("mine", rules)}
+    results = {"mine": report.results["sgd"]}
+    told = dataclasses.replace(report, entries=entries, results=results)
+    by_setting = told.to_json()["rules"]["mine"]["by_setting"]
     assert [by_setting[name]["genome"]["rate"] for name in ("easy", "new")] == [0.1, 0.2]
+    assert "mine nothing" in trained_on(told)  # what nobody has told is not guessed
+
+
+def test_an_entry_that_was_fitted_to_each_problem_shows_it(report):
+    met = {"mine": ("Xor-v0", {"hidden": (6,)})}
+    notes = {"sgd": ("fitted by hand", {}), "oja": ("fitted, too", met)}
+    entries = {n: benchmarks.Entry(n, RULES[n], on, note) for n, (note, on) in notes.items()}
+    fitted = dataclasses.replace(report, entries=entries)
+    assert "sgd fitted by hand oja mine; fitted, too" in trained_on(fitted)
+    summary = shown(fitted).split("Summary")[1]
+    rows = [line.split()[:2] for line in summary.splitlines() if line.startswith("   ")]
+    assert [row for row in rows if row[0] in ("seen", "unseen")] == [
+        *(["seen", "(2*)"], ["unseen", "(1*)"]),
+        ["seen", "(3†*)"],
+    ]
+    assert "*: fitted to each of these problems" in " ".join(summary.split())
+    assert fitted.to_json()["rules"]["sgd"]["note"] == "fitted by hand"
+    one = dataclasses.replace(report, entries=report.entries | {"sgd": entries["sgd"]})
+    text = shown(one)
+    assert ("unseen (1*)" in text, "unseen (1) " in text) == (True, True)
+    assert "*" not in shown(report)
+
+
+def test_options_are_told_as_json_gives_them_back(report):
+    met = {"mine": ("Xor-v0", {"hidden": (6,), "deep": {"er": ((1,), [2])}})}
+    told = made(report.results, trained_on={"sgd": met}).to_json()["rules"]["sgd"]
+    assert told == json.loads(json.dumps(told))
+    assert told["trained_on"]["mine"][1] == {"hidden": [6], "deep": {"er": [[1], [2]]}}
 
 
 def test_a_life_without_a_scored_presentation_has_no_stream_area():
@@ -195,7 +222,7 @@ def test_a_report_survives_its_file(report, tmp_path):
     assert read["format"] == "plasticgym-report-v2"
     assert read["versions"].keys() == {"python", "plasticgym", "jax", "numpy"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", read["date"])
-    assert read["cores"] == os.cpu_count()
+    assert read["cores"] == report.machine.cores
     assert read["processor"]
     assert read["backend"] == jax.default_backend()
     assert read["suite"]["seen"]["easy"] == {"problem": "Xor-v0", "options": {"hidden": [4]}}
@@ -206,6 +233,7 @@ def test_a_report_survives_its_file(report, tmp_path):
         "reads": ["error"],
         "genome": {"rate": 0.1},
         "trained_on": {},
+        "note": "",
         "counted_as_seen": [],
     }
     of, result = read["results"]["sgd"]["easy"], report.results["sgd"]["easy"]
@@ -250,6 +278,10 @@ def shown(report):
     return console.export_text()
 
 
+def trained_on(report):
+    return " ".join(shown(report).split("Trained on")[-1].split())
+
+
 def test_tables_hold_the_numbers_and_fit_a_terminal(report):
     long = {f"sgd(rate={n}, activation='tanh')": report.results["sgd"] for n in range(3)}
     text = shown(made({**report.results, **long}))
@@ -270,7 +302,7 @@ def test_tables_hold_the_numbers_and_fit_a_terminal(report):
     assert "1: a perfect score of 1.0" in text
     machine = " ".join(text.split("Trained on")[1].split())
     assert f"jax {jax.__version__}" in machine
-    assert f"{os.cpu_count()} cores" in machine
+    assert f"{report.machine.cores} cores" in machine
     assert report.machine.date in machine
 
 
