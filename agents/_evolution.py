@@ -54,9 +54,9 @@ class Evolution(AbstractAgent):
     s = \frac{\text{score} - \text{chance}}{1 - \text{chance}},$$
 
     of the weighted mean score of its own stream, before learning from it, and of its
-    score on the validation part at its end: 0 for knowing nothing and for a diverged
-    life, 1 for being right from the first presentation. A genome's fitness is the mean
-    over problems and lives.
+    score on the validation part at its end: 0 for knowing nothing, as a life does from
+    where it diverged, 1 for being right from the first presentation. A genome's fitness
+    is the mean over problems and lives.
 
     **Arguments:**
 

@@ -73,7 +73,7 @@ class Blur(AbstractRule):
       1 / sqrt(inputs), and of biases; `None` for 1 and 0.
     - `backward_synapse`: how $V$ changes; `None`: like $W$.
     - `above`: the rule of the blocks above the first one; `None`: this one. So a chain of
-      them is a genome per layer.
+      them is a genome per layer. Births, gain and what is injected are those of the first.
     - `hidden`, `top`: $\sigma$ of hidden layers and of the last one: a
       [`Transfer`][plasticgym.rules.Transfer] or the names of its activations.
     - `feedback`: $\sigma'$.
@@ -177,7 +177,7 @@ class Blur(AbstractRule):
         _check_option("gauge", self.gauge, list(_GAUGES))
         if self.above is not None and self.above._form != self._form:
             raise ValueError(
-                "`above` must have the same states, wiring and pre source, got "
+                "`above` must agree in states, wiring, meeting, sources and decay, got "
                 f"{self.above._form} above {self._form}."
             )
 
@@ -192,16 +192,16 @@ class Blur(AbstractRule):
 
     @property
     def tier(self) -> Tier:
-        transfers = (self.hidden, self.top, self.feedback)
-        forgets = any(
-            s is not None and s.forgetting is not None
-            for s in (self.synapse, self.backward_synapse)
-        )
-        if forgets or self.stored or self.used or any(t.normalisation for t in transfers):
-            return Tier.LAYER
-        if self.above is not None and self.above.tier is Tier.LAYER:
-            return Tier.LAYER
-        return Tier.GRADIENT if self.wiring == "symmetric" else Tier.ERROR
+        wired = Tier.GRADIENT if self.wiring == "symmetric" else Tier.ERROR
+        tiers = [wired, *(part.tier for part in (*self.stored, *self.used))]
+        for synapse in (self.synapse, self.backward_synapse):
+            if synapse is not None and synapse.forgetting is not None:
+                tiers.append(synapse.forgetting.tier)
+        if any(t.normalisation for t in (self.hidden, self.top, self.feedback)):
+            tiers.append(Tier.LAYER)
+        if self.above is not None:
+            tiers.append(self.above.tier)
+        return max(tiers)
 
     def at(self, layer: int) -> "Blur":
         """The rule of block `layer`, its gauges fixed where they are to be."""
@@ -280,7 +280,9 @@ class Blur(AbstractRule):
 
     @property
     def _form(self) -> tuple:
-        return (self.states, self.synapse_states, self.wiring, self.pre_source, self._ages)
+        sources = (self.pre_source, self.injects)
+        sizes, sources = (self.states, self.synapse_states), (self.pre_source, self.injects)
+        return (*sizes, self.wiring, self.meeting, *sources, self._ages)
 
     @property
     def _ages(self) -> bool:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._gene import check_genes, gene, real
+from ._signals import Tier
 
 _SMALL = 1e-12
 
@@ -15,6 +16,11 @@ class AbstractConstraint(eqx.Module):
 
     def __check_init__(self):
         check_genes(self)
+
+    @property
+    @abc.abstractmethod
+    def tier(self) -> Tier:
+        """How local it is."""
 
     @abc.abstractmethod
     def __call__(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
@@ -38,6 +44,10 @@ class UnitColumns(AbstractConstraint):
 
         ```
     """
+
+    @property
+    def tier(self) -> Tier:
+        return Tier.LAYER
 
     def __call__(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
         squares = jnp.square(weights).sum(-2, keepdims=True)
@@ -67,6 +77,10 @@ class Saturation(AbstractConstraint):
     """
 
     bound: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
+
+    @property
+    def tier(self) -> Tier:
+        return Tier.ACTIVITY
 
     def __call__(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
         return self.bound * jnp.tanh(weights / self.bound)

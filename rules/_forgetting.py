@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._gene import check_genes, gene, real
+from ._signals import Tier
 
 
 class AbstractForgetting(eqx.Module):
@@ -20,6 +21,11 @@ class AbstractForgetting(eqx.Module):
 
     def __check_init__(self):
         check_genes(self)
+
+    @property
+    @abc.abstractmethod
+    def tier(self) -> Tier:
+        """How local it is."""
 
     @abc.abstractmethod
     def strength(
@@ -53,6 +59,10 @@ class ByWeights(AbstractForgetting):
 
     multiplier: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene())
 
+    @property
+    def tier(self) -> Tier:
+        return Tier.LAYER
+
     def strength(self, weights: Float[Array, "m pre post"], post: Float[Array, "m batch post"]):
         return jnp.square(weights).sum(-2, keepdims=True)
 
@@ -75,6 +85,10 @@ class ByActivity(AbstractForgetting):
     """
 
     multiplier: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene())
+
+    @property
+    def tier(self) -> Tier:
+        return Tier.ACTIVITY
 
     def strength(self, weights: Float[Array, "m pre post"], post: Float[Array, "m batch post"]):
         return jnp.square(post).mean(-2, keepdims=True)

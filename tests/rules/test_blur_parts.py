@@ -292,6 +292,12 @@ def test_parts_that_look_at_the_layer_are_declared(part):
     assert rule.tier == Tier.LAYER
 
 
+def test_parts_that_look_at_their_own_synapse_and_neuron_leave_the_tier_as_it_is():
+    own = dataclasses.replace(make("blur").synapse, forgetting=ByActivity())
+    rule = dataclasses.replace(make("blur"), stored=(Saturation(),), synapse=own)
+    assert rule.tier == make("blur").tier == Tier.ERROR
+
+
 def with_synapse(**changed):
     return lambda: {"synapse": dataclasses.replace(make("blur").synapse, **changed)}
 
@@ -323,10 +329,10 @@ def with_synapse(**changed):
         ({"pre_source": "front"}, "unknown `pre_source` 'front'; "),
         ({"injects": "errors"}, r"unknown `injects` 'errors'; did you mean 'error'\?"),
         ({"gauge": "fix"}, r"unknown `gauge` 'fix'; did you mean 'fixed'\?"),
-        (lambda: {"above": make("blur", states=3)}, "`above` must have the same states, wir"),
+        (lambda: {"above": make("blur", states=3)}, "`above` must agree in states, wir"),
         (
             lambda: {"above": make("blur", genome="backprop")},
-            "`above` must have the same states, wiring and pre source",
+            "`above` must agree in states, wiring and pre source",
         ),
         (
             lambda: {"backward_synapse": make("blur", states=3).synapse},
