@@ -1,35 +1,37 @@
 """Chooses the genome of BLUR that ships: python benchmarks/blur/ship.py
 
-Of those in docs/blur/genomes, the one whose worst problem is best (its median normalised
-score), on the *validation* part of the seen and validation problems of `lite-v0`, 32
-seeds. It goes to rules/genomes/blur.safetensors with these scores.
+Candidates are the genomes in docs/blur/genomes, each as it was trained and with synapses
+that do not grow by themselves: a keep above 1, which pays in lives as short as those of
+training, is set to 1. The best one's worst problem is best (by its median normalised
+score) among the seen and validation problems of `lite-v0` and the seen ones in lives five
+times as long, all on the *validation* part, 32 seeds. It goes to
+rules/genomes/blur.safetensors with these scores.
 """
 
 from pathlib import Path
 
+import equinox as eqx
+import jax.numpy as jnp
+
 import plasticgym as pg
+from plasticgym.benchmarks import Setting, Suite, evaluate, perfect
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "rules" / "genomes" / "blur.safetensors"
-SPLITS = ("seen", "validation")
+SPLITS, TIMES = ("seen", "validation"), 5
 
 
 def main():
     pg.benchmarks.use_cache()
     files = {path.stem: path for path in sorted(ROOT.glob("docs/blur/genomes/blur-*"))}
-    rules = {name: pg.rules.load_genome(path) for name, path in files.items()}
-    suite = pg.benchmarks.suite("lite-v0")
-    report = pg.benchmarks.evaluate(rules, suite, part="validation", splits=SPLITS)
-    found = {name: {s: report.summary(name, s) for s in SPLITS} for name in rules}
-    worst = {n: min(summary.worst_median for summary in found[n].values()) for n in found}
-    for name, summaries in found.items():
-        figures = ", ".join(f"{s} {x.iqm:.4f}" for s, x in summaries.items())
-        print(f"{name}: worst {worst[name]:.4f}; IQM: {figures}")
-    best = max(worst, key=lambda name: worst[name])
-    genome = pg.rules.read_genome(files[best])
-    scores = {
-        s: {"iqm": round(x.iqm, 4), "mean": round(x.mean, 4)} for s, x in found[best].items()
-    }
+    trained = {name: pg.rules.load_genome(path) for name, path in files.items()}
+    rules = trained | {f"{name}, steady": steady(rule) for name, rule in trained.items()}
+    found = scores(rules)
+    for name, (worst, told) in found.items():
+        print(f"{name}: worst {worst:.4f};", ", ".join(f"{k} {v:.4f}" for k, v in told.items()))
+    best = max(found, key=lambda name: found[name][0])
+    genome = pg.rules.read_genome(files[best.partition(",")[0]])
+    changed = {"changed": "keeps above 1 set to 1"} if best not in trained else {}
     pg.rules.save_genome(
         SHIPPED,
         rules[best],
@@ -37,12 +39,46 @@ def main():
         options=genome.options,
         provenance={
             **genome.provenance,
+            **changed,
             "chosen by": "python benchmarks/blur/ship.py",
-            "worst validation median": round(worst[best], 4),
-            "normalised validation scores": scores,
+            "worst validation median": round(found[best][0], 4),
+            "validation scores (IQM)": {k: round(v, 4) for k, v in found[best][1].items()},
         },
     )
     print(f"{best} ships")
+
+
+def steady(rule):
+    """The rule with synapses that do not grow by themselves."""
+    return eqx.tree_at(
+        lambda r: r.synapse.keep, rule, jnp.minimum(rule.synapse.keep, jnp.ones(()))
+    )
+
+
+def scores(rules):
+    """The worst median of each rule, and its interquartile means."""
+    suite = pg.benchmarks.suite("lite-v0")
+    longer = {}
+    for name, setting in suite.seen.items():
+        presentations = TIMES * setting.build().presentations
+        options = {**setting.options, "presentations": presentations}
+        longer[name] = Setting(setting.problem, options)
+    long = Suite("long-v0", seen=longer, unseen={}, seeds=suite.seeds)
+    reports = {
+        "": evaluate(rules, suite, part="validation", splits=SPLITS),
+        "longer ": evaluate(rules, long, part="validation", reference=perfect(long)),
+    }
+    found = {}
+    for name in rules:
+        told = {
+            prefix + split: report.summary(name, split)
+            for prefix, report in reports.items()
+            for split in report.splits
+            if split in report.suite.splits
+        }
+        worst = min(summary.worst_median for summary in told.values())
+        found[name] = worst, {key: summary.iqm for key, summary in told.items()}
+    return found
 
 
 if __name__ == "__main__":
