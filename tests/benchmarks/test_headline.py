@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "blur" / "headline.py"
+RIVALS = {"a": (0.7, 0.5), "b": (0.1, 0.9)}
 
 
-@pytest.fixture(scope="module")
-def headline():
+@pytest.fixture
+def headline(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec = importlib.util.spec_from_file_location("headline", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -34,7 +36,7 @@ def told(blurs, rivals):
 
 def test_differences_are_paired_with_the_strongest_rival(headline):
     blurs = [(0.8, 0.6), (0.9, 0.7), (0.75, 0.55)]
-    rows = list(headline.table(told(blurs, {"a": (0.7, 0.5), "b": (0.1, 0.9)})))[4:]
+    rows = list(headline.table(told(blurs, RIVALS), "blur"))[2:]
     assert len(rows) == 8  # two settings and two sums, each for two scores
     assert rows[0].startswith("| xor (seen) | stream area | 0.717 | a | 0.600 | **+0.117")
     assert rows[0].endswith("| +0.100, +0.200, +0.050 |")
@@ -42,7 +44,7 @@ def test_differences_are_paired_with_the_strongest_rival(headline):
 
 def test_an_interval_that_holds_zero_is_not_bold(headline):
     blurs = [(0.8, 0.6), (0.5, 0.4), (0.7, 0.5)]
-    rows = list(headline.table(told(blurs, {"a": (0.7, 0.5)})))[4:]
+    rows = list(headline.table(told(blurs, RIVALS), "blur"))[2:]
     assert all("**+" not in row for row in rows)
     means = np.array([0.1, -0.15, 0.0])
     assert f"{means.mean():+.3f}" in rows[0]
