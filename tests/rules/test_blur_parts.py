@@ -332,7 +332,7 @@ def with_synapse(**changed):
         (lambda: {"above": make("blur", states=3)}, "`above` must agree in states, wir"),
         (
             lambda: {"above": make("blur", genome="backprop")},
-            "`above` must agree in states, wiring and pre source",
+            "`above` must agree in states, wiring",
         ),
         (
             lambda: {"backward_synapse": make("blur", states=3).synapse},
