@@ -93,9 +93,9 @@ def recipe(monkeypatch):
     """A recipe that takes a second, on what the benchmark then lists as unseen."""
     options = {"hidden": (4,), "batch": 8, "presentations": 3}
 
-    def recipe_of(seed: int = 0):
+    def recipe_of(seed: int = 0, generations: int = 2):
         problems, agent = {"mine": ("Nxor-v0", options)}, {"population": 4, "lives": 1}
-        return pg.agents.Run("sgd", problems, "cma-es", 2, seed, agent_options=agent)
+        return pg.agents.Run("sgd", problems, "cma-es", generations, seed, agent_options=agent)
 
     lite = pg.benchmarks.Suite(
         "lite-v0",

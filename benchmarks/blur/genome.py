@@ -26,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", default="shipped")
     genes = pg.rules.named_leaves(pg.rules.make("blur", genome=parser.parse_args().file))
-    figure = Figure(figsize=(10, 4.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(11, 2.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(MATRICES) + 1, width_ratios=[1, 1, 1, 1, 1.5])
     largest = max(np.abs(genes[name]).max() for name in MATRICES)
