@@ -23,11 +23,11 @@ def told(blurs, rivals):
     """A report of one seen and one unseen setting with these scores per seed."""
 
     def result(scores):
-        return {"stream_area": list(scores), "held_out": [[0.0, s] for s in scores]}
+        return {"stream_area": list(scores), "last": list(scores)}
 
     found = {f"blur-metagradient-{i}": s for i, s in enumerate(blurs)} | rivals
     return {
-        "machine": {"date": "2026-11-22"},
+        "date": "2026-11-22",
         "seeds": [0, 1],
         "suite": {"seen": {"xor": {}}, "unseen": {"cross": {}}},
         "results": {n: {"xor": result(s), "cross": result(s)} for n, s in found.items()},
