@@ -5,7 +5,7 @@ from ._problems import SEEN
 def blur_cmaes(seed: int = 0, generations: int = 300) -> Run:
     """Evolves a normalised BLUR of two states, its gauges fixed, with CMA-ES.
 
-    Cost: @@COST@@.
+    Cost: 5 minutes on one core of a busy machine.
 
     Args:
         seed: of all that is random.

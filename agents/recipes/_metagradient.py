@@ -9,7 +9,7 @@ _STEPS = 800
 def blur_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """Descends the meta-gradient of a normalised BLUR of four states.
 
-    Cost: @@COST@@.
+    Cost: 11 to 15 minutes on one core of a busy machine.
 
     Args:
         seed: of all that is random.
@@ -31,7 +31,7 @@ def blur_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
 def sgd_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """What BLUR is to be compared with: SGD on the same body, trained in the same way.
 
-    Cost: @@COST@@.
+    Cost: 2 to 5 minutes on one core of a busy machine.
 
     Args:
         seed: of all that is random.
@@ -52,7 +52,7 @@ def sgd_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
 def adam_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     """What BLUR is to be compared with: Adam on the same body, trained in the same way.
 
-    Cost: @@COST@@.
+    Cost: 2 to 5 minutes on one core of a busy machine.
 
     Args:
         seed: of all that is random.
