@@ -1,10 +1,11 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ._base import AbstractRule
 from ._blur import Blur
 from ._genome_file import load_genome, shipped
 from ._normalisation import Normalisation
@@ -13,7 +14,7 @@ from ._registry import Registry
 from ._transfer import Transfer
 
 
-def blur(genome: str = "hebbian", **options: Any) -> Blur:
+def blur(genome: str = "hebbian", **options: Any) -> AbstractRule:
     """BLUR with a genome by name: `rules.make("blur", genome=...)`.
 
     Args:
@@ -127,12 +128,12 @@ def descent(rate: float = 0.1) -> Blur:
 def normalised(
     states: int = 4,
     *,
-    wiring: str = "symmetric",
+    wiring: Literal["asymmetric", "symmetric at birth", "symmetric"] = "symmetric",
     synapse_states: int | None = None,
     axes: tuple[str, ...] = ("neurons",),
     feedback_axes: tuple[str, ...] = (),
-    pre_source: str = "forward",
-    gauge: str = "free",
+    pre_source: Literal["backward", "forward"] = "forward",
+    gauge: Literal["free", "fixed"] = "free",
     noise: float = 0.05,
     seed: int = 0,
 ) -> Blur:
@@ -180,7 +181,7 @@ def normalised(
     )
 
 
-STARTS: Registry[Blur] = Registry(
+STARTS: Registry[AbstractRule] = Registry(
     "genome of blur",
     {
         "shipped": lambda: shipped("blur"),

@@ -1,6 +1,6 @@
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -82,8 +82,9 @@ def gene(
 def check_genes(module: eqx.Module) -> None:
     """Raises a `ValueError` if a gene of a module, or of its parts, is out of its range."""
     for field in dataclasses.fields(module):
-        scale, value = field.metadata.get("gene"), getattr(module, field.name)
-        for part in value if isinstance(value, tuple) else (value,):
+        scale = field.metadata.get("gene")
+        value: Any = getattr(module, field.name)
+        for part in jax.tree.leaves(value, is_leaf=lambda x: isinstance(x, eqx.Module)):
             if isinstance(part, eqx.Module):
                 check_genes(part)
         if scale is None or value is None or isinstance(value, Tracer):

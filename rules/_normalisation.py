@@ -1,5 +1,5 @@
 import itertools
-from typing import Literal, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -55,9 +55,7 @@ class Normalisation(eqx.Module):
 
     gain: Float[Array, " k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
     shift: Float[Array, " k"] = eqx.field(converter=real, metadata=gene(unit=0.3))
-    axes: tuple[Literal["batch", "neurons"], ...] = eqx.field(
-        static=True, default=("neurons",), converter=tuple
-    )
+    axes: tuple[str, ...] = eqx.field(static=True, default=("neurons",), converter=tuple)
 
     def __check_init__(self):
         if jnp.ndim(self.gain) != 1 or jnp.shape(self.gain) != jnp.shape(self.shift):

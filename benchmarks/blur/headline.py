@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -28,7 +29,10 @@ from plasticgym.benchmarks import Entry, entry, evaluate, tuned
 from plasticgym.rules._atomic import write_atomically
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "blur"
-SCORES = {"stream_area": "stream area", "last": "last"}
+SCORES: dict[Literal["stream_area", "last"], str] = {
+    "stream_area": "stream area",
+    "last": "last",
+}
 RESAMPLES, LEAST = 2000, 3
 
 

@@ -20,7 +20,7 @@ from plasticgym.benchmarks._statistics import half_width
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "references"))
-from rates import best, last_scores, search, with_rate  # noqa: E402
+from rates import best, last_scores, search, with_rate  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 STEPS, TUNING_SEEDS, SEEDS = 300, tuple(range(32)), tuple(range(6000, 6064))
 LEARNT = ("xor", "and", "moons", "circle", "slice")

@@ -7,6 +7,7 @@ segments of about the square root of the number of presentations. Nothing is run
 
 import argparse
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -39,7 +40,8 @@ def needed(rule, presentations: int, segment: int | None) -> int:
     problems = (pg.envs.digits(presentations=presentations),)
     agent = pg.agents.MetaGradient(lives=LIVES, segment=segment)
     search = eqx.filter_jit(agent.init)(rule, problems, key=jax.random.key(0))
-    compiled = eqx.filter_jit(agent.update).lower(rule, problems, search).compile()
+    update: Any = eqx.filter_jit(agent.update)
+    compiled = update.lower(rule, problems, search).compile()
     return compiled.compiled.memory_analysis().temp_size_in_bytes
 
 

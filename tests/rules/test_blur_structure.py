@@ -289,7 +289,7 @@ def test_a_matrix_of_zeros_can_be_fixed():
     assert np.isfinite(slope).all()
 
 
-def widened(rule: Blur) -> Blur:
+def widened(rule: Blur):
     """The same genome for two states more, with zero rows and columns."""
     wide = lambda m: jnp.pad(m, ((0, 2), (0, 2)))  # noqa: E731
     synapse = dataclasses.replace(
