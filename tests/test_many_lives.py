@@ -20,7 +20,10 @@ problems = [pg.envs.plane("xor", presentations=5), pg.envs.digits(presentations=
 agent = pg.agents.Evolution(lives=1, objective="loss")
 start, key = pg.rules.genome(rule), jax.random.key(0)
 genomes = start[None] + 0.05 * jax.random.normal(key, (1024, start.size))
-fitness = eqx.filter_jit(lambda vectors: agent.fitness(rule, problems, vectors, key=key)[0])
+first = jnp.zeros((), int)
+fitness = eqx.filter_jit(
+    lambda vectors: agent.fitness(rule, problems, vectors, generation=first, key=key)[0]
+)
 together, which = np.asarray(fitness(genomes)), np.linspace(0, 1023, 12).astype(int)
 alone = [np.asarray(fitness(genomes[i : i + 1]))[0] for i in which]
 np.testing.assert_allclose(together[which], alone, atol=1e-5)
