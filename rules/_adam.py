@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 
 from . import _multilayer
 from ._activations import slope
+from ._adam_step import adam_step
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._gene import gene, real
 from ._signals import Signal, Tier
@@ -85,12 +86,10 @@ class Adam(AbstractRule):
         return _multilayer.backward(state, feedback.error, self.activation)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        b1, b2 = self.decay, self.decay_squares
         t = state.memory["time"] + 1.0
-        synapses = []
-        for s, d in zip(state.synapses, _multilayer.descent(state), strict=True):
-            m = b1 * s["mean"] + (1.0 - b1) * d
-            v = b2 * s["square"] + (1.0 - b2) * d**2
-            step = (m / (1.0 - b1**t)) / (jnp.sqrt(v / (1.0 - b2**t)) + self.epsilon)
-            synapses.append({"weight": s["weight"] + self.rate * step, "mean": m, "square": v})
-        return State(state.body, state.neurons, tuple(synapses), {"time": t})
+        decays = (self.decay, self.decay_squares)
+        synapses = tuple(
+            adam_step(s, d, t, rate=self.rate, decays=decays, epsilon=self.epsilon)
+            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
+        )
+        return State(state.body, state.neurons, synapses, {"time": t})

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from typing import Literal, final
 
@@ -226,21 +227,21 @@ class Blur(AbstractRule):
 
     def rest(self, state: State, batch: int) -> State:
         zeros = [jnp.zeros((self.states, batch, n)) for n in state.body.layers]
-        neurons = tuple(self._kept(z, z) for z in zeros)
+        neurons = tuple(self._kept(z) for z in zeros)
         return State(state.body, neurons, state.synapses, state.memory)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         body, last = state.body, len(state.synapses) - 1
         x = body.mask(0, inputs.known)
         a = jnp.stack([x] + [jnp.zeros_like(x)] * (self.states - 1))
-        neurons = [self._kept(a, a)]
+        neurons = [self._kept(a)]
         for layer, block in enumerate(state.synapses):
             rule = self.at(layer)
             w = rule._usable(_living(block["forward"], body, layer))
             z = mix(with_bias(a), rule.forward) @ w
             transfer = rule.top if layer == last else rule.hidden
             a = transfer(rule.neuron_rate * z, body, layer + 1)
-            neurons.append(self._kept(a, a))
+            neurons.append(self._kept(a))
         return State(body, tuple(neurons), state.synapses, state.memory), self.gain * a[0]
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
@@ -290,11 +291,9 @@ class Blur(AbstractRule):
         both = (self.synapse, self.backward_synapse)
         return any(s is not None and s.decay is not None for s in both)
 
-    def _kept(self, a: _States, before: _States) -> dict[str, _States]:
+    def _kept(self, a: _States) -> dict[str, _States]:
         """What a layer holds: its states, and those before feedback where they are needed."""
-        return (
-            {"state": a} if self.pre_source == "backward" else {"state": a, "forward": before}
-        )
+        return {"state": a} if self.pre_source == "backward" else {"state": a, "forward": a}
 
     def _newborn(self, body: Body, *, key: Key[Array, ""]) -> tuple[Array, ...]:
         m = self.synapse_states
@@ -317,14 +316,10 @@ class Blur(AbstractRule):
         return self._usable(_living(block["backward"], body, layer + 1))
 
     def _usable(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
-        for constraint in self.used:
-            weights = constraint(weights)
-        return weights
+        return functools.reduce(lambda w, constraint: constraint(w), self.used, weights)
 
     def _bounded(self, weights: Float[Array, "m pre post"]) -> Float[Array, "m pre post"]:
-        for constraint in self.stored:
-            weights = constraint(weights)
-        return weights
+        return functools.reduce(lambda w, constraint: constraint(w), self.stored, weights)
 
 
 def _fixed(rule: Blur) -> Blur:

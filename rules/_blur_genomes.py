@@ -50,17 +50,8 @@ def hebbian(states: int = 2) -> Blur:
     and one layer this is the delta rule. Further states are silent.
     """
     _check_states(states)
-    zeros = jnp.zeros((states, states))
-    synapse = Plasticity(
-        pre=zeros.at[0, 0].set(1.0),
-        post=zeros.at[0, 0].set(-1.0).at[0, 1].set(1.0),
-    )
-    return Blur(
-        forward=zeros.at[0, 0].set(1.0),
-        backward=zeros.at[0, 1].set(-1.0).at[1, 1].set(1.0),
-        synapse=synapse,
-        **_bounded(states),
-    )
+    up, down, pre, post = _descending(states)
+    return Blur(forward=up, backward=down, synapse=Plasticity(pre, post), **_bounded(states))
 
 
 def random(states: int = 2, *, seed: int = 0) -> Blur:
@@ -195,7 +186,7 @@ STARTS: Registry[AbstractRule] = Registry(
 
 
 def _descending(states: int) -> tuple[Array, ...]:
-    """The four matrices of `descent`, among so many states."""
+    """The four matrices of `descent` and `hebbian`, among so many states."""
     zeros = jnp.zeros((states, states))
     return (
         zeros.at[0, 0].set(1.0),

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 
 from . import _normalised
 from ._activations import activation
+from ._adam_step import adam_step
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._gene import gene, real
 from ._multilayer import descent
@@ -85,12 +86,11 @@ class NormalisedAdam(AbstractRule):
         return _normalised.backward(state, feedback.error, self.norm, self.gain, self.top)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        b1, b2, t = self.momentum, self.momentum_squares, state.memory["time"] + 1.0
+        t = state.memory["time"] + 1.0
         rate = self.rate / (1.0 + self.decay * (t - 1.0))
-        synapses = []
-        for s, d in zip(state.synapses, descent(state), strict=True):
-            m = b1 * s["mean"] + (1.0 - b1) * d
-            v = b2 * s["square"] + (1.0 - b2) * d**2
-            step = (m / (1.0 - b1**t)) / (jnp.sqrt(v / (1.0 - b2**t)) + self.epsilon)
-            synapses.append({"weight": s["weight"] + rate * step, "mean": m, "square": v})
-        return State(state.body, state.neurons, tuple(synapses), {"time": t})
+        decays = (self.momentum, self.momentum_squares)
+        synapses = tuple(
+            adam_step(s, d, t, rate=rate, decays=decays, epsilon=self.epsilon)
+            for s, d in zip(state.synapses, descent(state), strict=True)
+        )
+        return State(state.body, state.neurons, synapses, {"time": t})
