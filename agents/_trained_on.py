@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..rules._as_json import as_json
 from ..rules._genome_file import origin
 
 # Id and options of problems by the names they go by.
@@ -52,17 +53,12 @@ def joined(*sources: Problems) -> Problems:
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for source in sources:
         for name, (problem, options) in source.items():
-            if any(_plain([problem, options]) == _plain([*other]) for other in found.values()):
+            if any(
+                as_json([problem, options]) == as_json([*other]) for other in found.values()
+            ):
                 continue
             free, number = name, 2
             while free in found:
                 free, number = f"{name}-{number}", number + 1
             found[free] = (problem, options)
     return found
-
-
-def _plain(value: Any) -> Any:
-    """As JSON would give it back: lists for tuples."""
-    if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

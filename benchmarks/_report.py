@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 import numpy as np
 
 from ..rules import AbstractRule, named_leaves
+from ..rules._as_json import as_json
 from ..rules._atomic import write_atomically
 from ..rules._registry import near
 from ._entry import Entry
@@ -16,7 +17,7 @@ from ._machine import Machine, machine
 from ._reference import Reference
 from ._result import BOUNDS, Result
 from ._statistics import LEVEL, RESAMPLES, bootstrap, half_width, iqm
-from ._suite import SPLITS, Setting, Suite, as_json
+from ._suite import SPLITS, Setting, Suite
 from ._training import met
 
 FORMAT = "plasticgym-report-v2"

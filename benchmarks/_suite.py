@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from ..envs import PROBLEMS, AbstractProblem
+from ..rules._as_json import as_json
 from ..rules._registry import near
 
 # From what may be trained on to what may not even be looked at; in tables and files, too.
@@ -152,10 +153,3 @@ def check_seeds(seeds: tuple[int, ...]) -> None:
             "`seeds` must be a tuple of at least one whole number from 0 to 2**32 - 1, all "
             f"different, got {seeds!r}."
         )
-
-
-def as_json(value: Any) -> Any:
-    """Options as JSON would give them back: dictionaries, and lists for tuples."""
-    if isinstance(value, Mapping):
-        return {key: as_json(v) for key, v in value.items()}
-    return [as_json(v) for v in value] if isinstance(value, tuple | list) else value
