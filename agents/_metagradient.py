@@ -4,11 +4,13 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
 
 from ..envs import AbstractProblem, live
 from ..envs._base import check_sizes
-from ..rules import AbstractRule, genome, real, with_genome
+from ..rules import AbstractRule, gene_names, genome, real, with_genome
+from ..rules._registry import near
 from ._base import (
     AbstractAgent,
     Generation,
@@ -47,11 +49,13 @@ class MetaGradient(AbstractAgent):
       to 0, along a cosine, after `horizon` of them; `None`: it stays.
     - `segment`: so many presentations at a time are computed again on the way back, to
       save memory; see [`live`][plasticgym.envs.live].
+    - `fixed`: genes that stay as they are, by the names of their fields, such as
+      `("synapse.keep",)`.
 
     **Raises:**
 
     - `ValueError`: if a size, `rate`, `clip` or `growth` is not positive, or a growth is
-      given without `draws`.
+      given without `draws`, or `fixed` names what is no gene of the rule.
 
     ??? cite "Reference"
 
@@ -76,6 +80,7 @@ class MetaGradient(AbstractAgent):
     warmup: int = eqx.field(static=True, default=0)
     horizon: int | None = eqx.field(static=True, default=None)
     segment: int | None = eqx.field(static=True, default=None)
+    fixed: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
 
     def __check_init__(self):
         check_sizes(lives=self.lives)
@@ -95,6 +100,7 @@ class MetaGradient(AbstractAgent):
         self, rule: AbstractRule, problems: Sequence[AbstractProblem], *, key: Key[Array, ""]
     ) -> Search:
         check_problems(problems)
+        self._moving(rule)
         vector = genome(rule)
         progress = {"genome": vector, "optimizer": self._optimizer().init(vector)}
         return Search(progress, key, jnp.zeros((), int))
@@ -131,6 +137,7 @@ class MetaGradient(AbstractAgent):
         good = jnp.isfinite(gradients).all(-1) & ~diverged
         total = jnp.where(good[..., None], gradients, 0.0).sum((0, 1))
         gradient = total / jnp.maximum(good.sum(), 1).astype(total.dtype)
+        gradient = jnp.where(self._moving(rule), gradient, 0.0)
         optimizer = self._optimizer()
         with promoting():
             change, state = optimizer.update(gradient, search.progress["optimizer"], vector)
@@ -141,6 +148,14 @@ class MetaGradient(AbstractAgent):
 
     def champion(self, rule: AbstractRule, search: Search) -> AbstractRule:
         return with_genome(rule, search.progress["genome"])
+
+    def _moving(self, rule: AbstractRule) -> Bool[np.ndarray, " genes"]:
+        """Which genes are not fixed."""
+        fields = [name.partition("[")[0] for name in gene_names(rule)]
+        for name in self.fixed:
+            if name not in fields:
+                raise ValueError(f"`fixed` must name genes; {near(name, sorted(set(fields)))}")
+        return ~np.isin(fields, self.fixed)
 
     def _optimizer(self):
         import optax

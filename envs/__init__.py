@@ -4,13 +4,20 @@ import functools
 from collections.abc import Callable
 
 from ..rules import Registry
+from ._adapters import to_brax as to_brax
+from ._adapters import to_evosax as to_evosax
+from ._adapters import to_evosax_meta as to_evosax_meta
+from ._adapters import to_sb3 as to_sb3
 from ._base import AbstractProblem as AbstractProblem
 from ._base import Frozen as Frozen
 from ._base import Outcome as Outcome
 from ._base import Part as Part
+from ._check_vector_env import check_vector_env as check_vector_env
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
+from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
+from ._gymnax import to_gymnax as to_gymnax
 from ._lifetime import Life as Life
 from ._lifetime import Lifetime as Lifetime
 from ._lifetime import Probe as Probe
@@ -29,6 +36,7 @@ from ._role import AbstractRole as AbstractRole
 from ._role import Episode as Episode
 from ._role import Progress as Progress
 from ._role import Verdict as Verdict
+from ._rollout import Rollout as Rollout
 from ._single import LearningEnv as LearningEnv
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS

@@ -14,10 +14,7 @@ def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         gymnasium.error.InvalidAction: if it is not one of finite real numbers in `shape`.
     """
-    try:
-        action = np.asarray(action)
-    except ValueError:  # rows of unequal length
-        action = np.asarray(None)
+    action = _array(action)
     if action.dtype.kind not in "fiu" or action.shape != shape:
         got = f"{action.dtype} of shape {action.shape}"
     elif not np.isfinite(action).all():
@@ -29,6 +26,13 @@ def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
     )
 
 
+def _array(given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError:  # rows of unequal length
+        return np.asarray(None)
+
+
 def check_open(closed: bool) -> None:
     if closed:
         raise gymnasium.error.ClosedEnvironmentError(
@@ -36,16 +40,35 @@ def check_open(closed: bool) -> None:
         )
 
 
-def asked_task(options: dict[str, Any] | None) -> Any:
-    """The task that `reset` is asked for, if any.
+def asked(options: dict[str, Any] | None, *known: str) -> dict[str, Any]:
+    """The options of `reset`.
 
     Raises:
-        ValueError: if there is an option other than `"task"`.
+        ValueError: if there is one that is not known.
     """
-    for name in options or {}:
-        if name != "task":
-            raise ValueError(f'`options` of `reset` may hold "task" only, got {name!r}.')
-    return (options or {}).get("task")
+    options = dict(options or {})
+    for name in options:
+        if name not in known:
+            allowed = " and ".join(f'"{each}"' for each in known)
+            raise ValueError(f"`options` of `reset` may hold {allowed} only, got {name!r}.")
+    return options
+
+
+def checked_mask(mask: Any, envs: int) -> np.ndarray:
+    """The environments to reset.
+
+    Raises:
+        ValueError: if it is not one boolean for each environment, or all are False.
+    """
+    mask = _array(mask)
+    if mask.shape != (envs,) or mask.dtype != bool:
+        raise ValueError(
+            f'`options["reset_mask"]` must hold booleans of shape ({envs},), one for each '
+            f"environment, got {mask.dtype} of shape {mask.shape}."
+        )
+    if not mask.any():
+        raise ValueError('`options["reset_mask"]` must be True for at least one environment.')
+    return mask.copy()
 
 
 def task_key(task: Any) -> np.ndarray:
@@ -60,10 +83,10 @@ def task_key(task: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(jax.random.key(np.uint32(task))))
 
 
-def draw_key(rng: np.random.Generator) -> np.ndarray:
-    """A raw key; the one place where randomness enters from Gymnasium's generator."""
+def draw_keys(rng: np.random.Generator, keys: int) -> np.ndarray:
+    """Raw keys; the one place where randomness enters from Gymnasium's generator."""
     kind = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]
-    return rng.integers(0, 2**32, _key_shape(kind), np.uint32)
+    return rng.integers(0, 2**32, (keys, *_key_shape(kind)), np.uint32)
 
 
 @functools.cache

@@ -130,7 +130,7 @@ class Classification(AbstractProblem[Stream]):
         return Stream(order, jnp.zeros((), int), view)
 
     def observe(self, world: Stream) -> Clamped:
-        return Clamped.full(self._seen(world, self.train.inputs[self._rows(world)]))
+        return Clamped.full(self.shown(world, self.train.inputs[self._rows(world)]))
 
     def respond(self, world: Stream, outputs: Float[Array, "batch outputs"]):
         classes = self.train.classes[self._rows(world)].astype(int)
@@ -151,7 +151,7 @@ class Classification(AbstractProblem[Stream]):
         parts = {"train": self.train, "validation": self.validation, "test": self.held_out}
         if part not in parts:
             raise ValueError(f"unknown `part` {part!r}; {near(part, list(parts))}")
-        outputs = network(self._seen(world, parts[part].inputs), key=key)
+        outputs = network(self.shown(world, parts[part].inputs), key=key)
         classes = parts[part].classes.astype(int)
         target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
         loss = -(jax.nn.log_softmax(outputs) * target).sum(1).mean()
@@ -159,12 +159,13 @@ class Classification(AbstractProblem[Stream]):
         recall = (right @ target) / target.sum(0)
         return Outcome(loss, recall.mean(), jnp.ones(()))
 
-    def _rows(self, world: Stream) -> Int[Array, " batch"]:
-        return jax.lax.dynamic_index_in_dim(world.order, world.time, keepdims=False)
-
-    def _seen(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
+    def shown(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
+        """Inputs as a network meets them in this world: standardised, through its view."""
         inputs = (raw.astype(self.mean.dtype) - self.mean[None]) / self.deviation[None]
         return inputs if world.view is None else inputs @ world.view
+
+    def _rows(self, world: Stream) -> Int[Array, " batch"]:
+        return jax.lax.dynamic_index_in_dim(world.order, world.time, keepdims=False)
 
 
 def _check_parts(**parts: Examples) -> None:

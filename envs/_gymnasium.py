@@ -51,16 +51,11 @@ def register_ids(names: Iterable[str]) -> None:
 def make_role(
     problem: str | AbstractProblem,
     rule: str | AbstractRule | None,
-    render_mode: str | None,
     options: dict[str, Any],
 ) -> AbstractRole:
     """Builds a role; each option goes to the first of role, problem, rule that takes it."""
     from . import PROBLEMS  # which is made after this module
 
-    if render_mode is not None:
-        raise ValueError(
-            f"`render_mode` must be None, there is no other yet; got {render_mode!r}."
-        )
     builders: dict[str, Callable] = {"role": Synapses if rule is None else Steering}
     if not isinstance(problem, AbstractProblem):
         builders["problem"] = PROBLEMS[problem]

@@ -1,29 +1,43 @@
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, PyTree
+from gymnasium.vector import AutoresetMode
+from jaxtyping import Array, Bool, Float, PyTree
 
-from ._lifetime import select
+from ._functions import begun, renewed, verdict_if
 from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
 
 
 class Stepped(NamedTuple):
-    """What one compiled step returns; in a vector, every leaf leads with the environments.
+    """What a step returns.
 
-    `shown` is the observation of what comes next, `observation` that of this step: they
-    differ where an episode ended and a new one began. `verdict` means nothing elsewhere.
+    `observation` is that of this step, whatever follows it. `verdict` means nothing unless
+    the episode is `over`. `began`: whether a new one took its place.
     """
 
-    episode: Episode
-    shown: Array
     observation: Array
     reward: Array
     over: Array
     verdict: Verdict
+    began: Array
+
+
+class Held(eqx.Module):
+    """What an environment of a vector holds between steps.
+
+    **Arguments:**
+
+    - `episode`, `shown`: its episode, and what was shown of it last.
+    - `waiting`: whether the episode is over and was not followed by another one.
+    """
+
+    episode: Episode
+    shown: Float[Array, "..."]
+    waiting: Bool[Array, "*envs"]
 
 
 class Program:
@@ -33,80 +47,102 @@ class Program:
     and so are held once, however many environments there are.
     """
 
-    def __init__(self, role: AbstractRole, compiled: Callable[..., tuple[Callable, Callable]]):
+    def __init__(self, role: AbstractRole, compiled: Callable[..., Sequence[Callable]]):
         arrays, static = eqx.partition(role, eqx.is_array)
-        self._leaves = tuple(jax.tree.leaves(arrays))
-        self._reset, self._step = compiled(static, jax.tree.structure(arrays))
-
-    def reset(self, keys: Any) -> tuple[Episode, Array]:
-        """New episodes from raw keys, and what is seen of them."""
-        return self._reset(self._leaves, keys)
-
-    def step(self, episode: Episode, action: Any, keys: Any = None) -> Stepped:
-        """One action; with `keys`, episodes that end are followed by new ones."""
-        return self._step(self._leaves, episode, action, keys)
+        self.leaves = tuple(jax.tree.leaves(arrays))
+        functions = compiled(static, jax.tree.structure(arrays))
+        self.reset, self.step, *rest = (functools.partial(f, self.leaves) for f in functions)
+        self.judge = rest[0] if rest else None
 
 
 @functools.lru_cache(maxsize=128)
-def single(static: PyTree, structure: Any) -> tuple[Callable, Callable]:
-    """One environment, which ends with its episode."""
+def single(static: PyTree, structure: Any) -> Sequence[Callable]:
+    """One environment, which ends with its episode.
+
+    Returns:
+        `reset(key) -> (episode, observation)`, from a raw key;
+        `step(episode, action) -> (episode, observation, (reward, over))`, the last two in
+        one array, as every array that is fetched costs time; and
+        `judge(episode, action) -> verdict`: in the program of a step it would cost each one.
+    """
 
     def reset(leaves, key):
-        role = _join(static, structure, leaves)
-        episode = role.begin(key=jax.random.wrap_key_data(key))
-        return episode, observe(role, episode)
+        return begun(_join(static, structure, leaves), key)
 
-    def step(leaves, episode, action, _) -> Stepped:
+    def step(leaves, episode, action):
         role = _join(static, structure, leaves)
         episode, reward, over = transition(role, episode, action)
-        verdict = jax.lax.cond(
-            over, lambda: judge(role, episode, action), lambda: _no_verdict(episode)
-        )
-        seen = observe(role, episode)
-        return Stepped(episode, seen, seen, reward, over, verdict)
+        return episode, observe(role, episode), jnp.stack([reward, over.astype(reward.dtype)])
 
-    return jax.jit(reset), jax.jit(step)
+    def judged(leaves, episode, action):
+        return judge(_join(static, structure, leaves), episode, action)
+
+    return jax.jit(reset), jax.jit(step), jax.jit(judged)
 
 
 @functools.lru_cache(maxsize=128)
-def same_step(static: PyTree, structure: Any) -> tuple[Callable, Callable]:
-    """Many environments, in which an episode that ends is followed by a new one at once."""
+def vector(static: PyTree, structure: Any, *, mode: AutoresetMode) -> Sequence[Callable]:
+    """Many environments.
 
-    def begin(role: AbstractRole, keys) -> tuple[Episode, Array]:
-        episodes = jax.vmap(lambda key: role.begin(key=key))(jax.random.wrap_key_data(keys))
-        return episodes, jax.vmap(lambda episode: observe(role, episode))(episodes)
+    Returns:
+        `reset(keys, where, held) -> held`, from raw keys; before there is anything to hold,
+        `held` is `None` and `where` all of them; and
+        `step(held, actions, keys) -> (held, stepped)`. What was held is used up.
+    """
 
-    def reset(leaves, keys):
-        return begin(_join(static, structure, leaves), keys)
-
-    def step(leaves, episodes, actions, keys) -> Stepped:
+    def reset(leaves, keys, where, held):
         role = _join(static, structure, leaves)
-        act = functools.partial(transition, role)
-        episodes, rewards, over = jax.vmap(act)(episodes, actions)
-        seen = jax.vmap(lambda episode: observe(role, episode))(episodes)
+        if held is None:
+            new = jax.eval_shape(jax.vmap(functools.partial(begun, role)), keys)
+            blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
+            return Held(*blank, where)
+        return jax.vmap(functools.partial(_followed, role))(held, where, keys)
 
-        def renew():
-            verdicts = jax.vmap(functools.partial(judge, role))(episodes, actions)
-            return *_each(over, begin(role, keys), (episodes, seen)), verdicts
+    def step(leaves, held, actions, keys):
+        role = _join(static, structure, leaves)
+        return jax.vmap(functools.partial(STEPS[mode], role))(held, actions, keys)
 
-        def go_on():
-            return episodes, seen, _no_verdict(episodes)
+    # New memory for every state of every life would cost more than a small step.
+    return jax.jit(reset), jax.jit(step, donate_argnums=1)
 
-        # Both branches would run in each step if every environment decided for itself.
-        following, shown, verdicts = jax.lax.cond(over.any(), renew, go_on)
-        return Stepped(following, shown, seen, rewards, over, verdicts)
 
-    return jax.jit(reset), jax.jit(step)
+def _disabled(role: AbstractRole, held: Held, action: Array, key: Array):
+    """What is over waits for its reset."""
+    episode, reward, over = transition(role, held.episode, action)
+    over &= ~held.waiting
+    seen = observe(role, episode)
+    verdict = verdict_if(over, role, episode, action)
+    reward = jnp.where(held.waiting, 0.0, reward)
+    stepped = Stepped(seen, reward, over, verdict, jnp.zeros_like(over))
+    return Held(episode, seen, held.waiting | over), stepped
+
+
+def _same_step(role: AbstractRole, held: Held, action: Array, key: Array):
+    """What is over is followed by a new episode at once."""
+    after, stepped = _disabled(role, held, action, key)
+    return _followed(role, after, stepped.over, key), stepped._replace(began=stepped.over)
+
+
+def _next_step(role: AbstractRole, held: Held, action: Array, key: Array):
+    """What is over is followed by a new episode in the next step, whatever the action."""
+    after, stepped = _disabled(role, held, action, key)
+    after = _followed(role, after, held.waiting, key)
+    return after, stepped._replace(observation=after.shown, began=held.waiting)
+
+
+# One environment each; `vmap` makes them many.
+STEPS: dict[AutoresetMode, Callable[..., tuple[Held, Stepped]]] = {
+    AutoresetMode.DISABLED: _disabled,
+    AutoresetMode.SAME_STEP: _same_step,
+    AutoresetMode.NEXT_STEP: _next_step,
+}
+
+
+def _followed(role: AbstractRole, held: Held, where: Bool[Array, ""], key: Array) -> Held:
+    """With a new episode, from a raw key, where it is asked for."""
+    episode, shown = renewed(role, where, key, (held.episode, held.shown))
+    return Held(episode, shown, held.waiting & ~where)
 
 
 def _join(static: PyTree, structure: Any, leaves: tuple[Array, ...]) -> AbstractRole:
     return eqx.combine(jax.tree.unflatten(structure, leaves), static)
-
-
-def _each(over: Bool[Array, " envs"], this: PyTree, other: PyTree) -> PyTree:
-    return jax.vmap(select)(over, this, other)
-
-
-def _no_verdict(episode: Episode) -> Verdict:
-    loss = jnp.zeros_like(episode.progress.loss)
-    return Verdict(jnp.zeros_like(episode.progress.score), loss, loss > 0)

@@ -97,6 +97,11 @@ class AbstractRole(eqx.Module):
     def bound(self) -> float:
         """The largest magnitude of an entry of an observation; beyond, it is clipped."""
 
+    @property
+    @abc.abstractmethod
+    def actions(self) -> int:
+        """How many actions an episode takes."""
+
     @abc.abstractmethod
     def begin(self, *, key: Key[Array, ""]) -> Episode:
         """A new-born network in a new world."""

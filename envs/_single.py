@@ -5,9 +5,11 @@ import numpy as np
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem
-from ._boundary import asked_task, check_open, checked_action, draw_key, task_key
+from ._boundary import asked, check_open, checked_action, draw_keys, task_key
 from ._gymnasium import make_role, make_spaces
 from ._program import Program, single
+from ._render import RENDER_FPS, RENDER_MODES, Renderer
+from ._role import Episode
 
 
 class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -37,7 +39,8 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Args:
         problem: a registered name, or a problem.
         rule: a registered name, or a rule; `None` if you are the rule.
-        render_mode: `None`; there is no picture yet.
+        render_mode: `None`; `"rgb_array"`, for `render` to return a picture of the network
+            as it learns; or `"human"`, to see it in a window.
         **options: those of `Synapses` or `Steering`, of the problem and of the rule, such
             as `tier="gradient"`, `hidden=(32,)` and `states=4`.
 
@@ -57,7 +60,10 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         ```
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": list(RENDER_MODES),
+        "render_fps": RENDER_FPS,
+    }
 
     def __init__(
         self,
@@ -67,12 +73,14 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         **options: Any,
     ):
-        self.role = make_role(problem, rule, render_mode, options)
+        self.role = make_role(problem, rule, options)
         self.observation_space, self.action_space = make_spaces(self.role)
         self._acted = self.role.acted
         self._program = Program(self.role, single)
         self._episode = None
         self._closed = False
+        self.render_mode = render_mode
+        self._renderer = None if render_mode is None else Renderer(self.role, render_mode)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,10 +91,14 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         check_open(self._closed)
-        task = asked_task(options)
+        task = asked(options, "task").get("task")
+        key = None if task is None else task_key(task)
         super().reset(seed=seed)
-        key = draw_key(self.np_random) if task is None else task_key(task)
+        if key is None:
+            key = draw_keys(self.np_random, 1)[0]
         self._episode, seen = self._program.reset(key)
+        if self._renderer is not None:
+            self._renderer.begin(self._episode)
         return np.array(seen), {}
 
     def step(self, action: np.ndarray):
@@ -97,19 +109,34 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 "episode that has ended."
             )
         action = checked_action(action, self._acted)
-        stepped = self._program.step(self._episode, action)
-        over = bool(stepped.over)
-        self._episode = None if over else stepped.episode
-        info: dict[str, Any] = {}
-        if over:
-            verdict = stepped.verdict
-            info = {
-                "score": float(verdict.score),
-                "loss": float(verdict.loss),
-                "diverged": bool(verdict.diverged),
-            }
-        return np.array(stepped.shown), float(stepped.reward), over, False, info
+        episode, seen, told = self._program.step(self._episode, action)
+        reward, over = np.asarray(told).tolist()
+        info = self._verdict(episode, action) if over else {}
+        self._episode = None if over else episode
+        if self._renderer is not None:
+            self._renderer.follow(episode, action)
+        return np.array(seen), reward, bool(over), False, info
+
+    def _verdict(self, episode: Episode, action: np.ndarray) -> dict[str, Any]:
+        verdict = self._program.judge(episode, action)
+        return {
+            "score": float(verdict.score),
+            "loss": float(verdict.loss),
+            "diverged": bool(verdict.diverged),
+        }
+
+    def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        check_open(self._closed)
+        if self._renderer is None:
+            gymnasium.logger.warn(
+                "`render` draws nothing without a `render_mode`; make the environment with "
+                'render_mode="rgb_array" or "human".'
+            )
+            return None
+        return self._renderer.draw()
 
     def close(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
         self._episode = None
         self._closed = True

@@ -78,6 +78,10 @@ class Steering(AbstractRole):
     def bound(self) -> float:
         return 100.0
 
+    @property
+    def actions(self) -> int:
+        return -(-self.problem.presentations // self.presentations_per_action)
+
     def rule(self, action: Float[Array, " actions"]) -> AbstractRule:
         return with_genome(self.steered, genome(self.steered) + self.reach * action)
 

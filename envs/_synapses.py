@@ -2,6 +2,7 @@ import itertools
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
@@ -11,27 +12,37 @@ from ._base import AbstractProblem
 from ._lifetime import born, finish, present, select
 from ._role import AbstractRole, Episode, Progress, check_positive
 
-_LOCAL = ("weight", "pre", "post", "pre * post", "post ** 2")
+_ACTIVITY = ("weight", "pre", "post", "pre * post", "post ** 2")
+_ERROR = (*_ACTIVITY, "error", "pre * error")
 
 SYNAPSE_COLUMNS: dict[str, tuple[str, ...]] = {
-    "activity": _LOCAL,
-    "gradient": (*_LOCAL, "gradient"),
+    "activity": _ACTIVITY,
+    "error": _ERROR,
+    "gradient": (*_ERROR, "gradient"),
 }
-"""What an agent that is the rule sees of each synapse, by `tier`.
+"""What an agent that is the rule sees of each synapse, by `tier`; each has all of the last.
 
-`"pre"` and `"post"` are the activities of the two neurons of a synapse (the bias unit is
-always 1; the last layer's activities are the outputs); all but the weight are means over
-the batch. `"gradient"` is that of the mean loss of the batch by the weight.
+All but the weight are means over the batch. `"pre"` and `"post"` are the activities of
+the two neurons of a synapse: the bias unit is always 1, the last layer's activities are
+the outputs. `"error"` is that of the neuron behind the synapse: at the outputs minus the
+derivative of the loss of an example, below it fed back through fixed random matrices,
+which each world draws in the place of the transposed weights (Lillicrap et al., 2016).
+`"gradient"` is the exact one, of the mean loss of the batch by the weight.
 """
 
-_SIGNALS = {"activity": frozenset(), "gradient": frozenset({Signal.ERROR})}
+_SIGNALS = {
+    "activity": frozenset(),
+    "error": frozenset({Signal.ERROR}),
+    "gradient": frozenset({Signal.ERROR}),
+}
 
 
 @final
 class Host(AbstractRule):
     """The network of plain rules, whose synapses wait for someone else to change them.
 
-    Feedback reaches it only as far as the tier allows.
+    Feedback reaches it only as far as the tier allows. Its memory holds the random
+    matrices through which errors are fed back, one for each block but the first.
     """
 
     network: SGD
@@ -46,7 +57,11 @@ class Host(AbstractRule):
         return Tier[self.of.upper()]
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
-        return self.network.init(body, key=key)
+        state = self.network.init(body, key=key)
+        activation, key = self.network.activation, jax.random.fold_in(key, 1)
+        drawn = _multilayer.newborn(body, activation, key=key)
+        feedback = tuple(weights[:-1].T for weights in drawn[1:])
+        return State(body, (), state.synapses, feedback if self.reads else None)
 
     def rest(self, state: State, batch: int) -> State:
         return self.network.rest(state, batch)
@@ -55,10 +70,16 @@ class Host(AbstractRule):
         return self.network.predict(state, inputs, key=key)
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
-        return self.network.receive(state, feedback, key=key) if self.reads else state
+        if self.tier is Tier.GRADIENT:
+            return self.network.receive(state, feedback, key=key)
+        return self.fed_back(state, feedback.error) if self.reads else state
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         return state
+
+    def fed_back(self, state: State, error: Float[Array, "batch outputs"]) -> State:
+        """With the errors that reach each neuron through the random matrices."""
+        return _multilayer.backward(state, error, self.network.activation, state.memory)
 
 
 @final
@@ -74,8 +95,8 @@ class Synapses(AbstractRole):
     **Arguments:**
 
     - `problem`: where the network lives.
-    - `tier`: how local you are: `"activity"` or `"gradient"`; the columns that you see
-      are those of [`SYNAPSE_COLUMNS`][plasticgym.envs.SYNAPSE_COLUMNS].
+    - `tier`: how local you are: `"activity"`, `"error"` or `"gradient"`; the columns that
+      you see are those of [`SYNAPSE_COLUMNS`][plasticgym.envs.SYNAPSE_COLUMNS].
     - `unit`: by how much an action of 1 changes a weight.
     - `activation`: of hidden layers, as in [`SGD`][plasticgym.rules.SGD].
 
@@ -123,6 +144,10 @@ class Synapses(AbstractRole):
     def bound(self) -> float:
         return 1e6
 
+    @property
+    def actions(self) -> int:
+        return self.problem.presentations
+
     def rule(self, action: Float[Array, " actions"]) -> AbstractRule:
         return self.host
 
@@ -149,18 +174,23 @@ class Synapses(AbstractRole):
 
     def see(self, episode: Episode) -> Float[Array, "synapses columns"]:
         state = episode.life.state
-        slopes = _multilayer.descent(state)
+        fed_back = state
+        if self.host.reads:
+            fed_back = self.host.fed_back(state, state.neurons[-1]["error"])
         seen = []
         for layer, block in enumerate(state.synapses):
             pre, post = (state.neurons[i]["activity"] for i in (layer, layer + 1))
-            pre, weight = _multilayer.with_bias(pre), block["weight"]
+            error, exact = (of.neurons[layer + 1]["error"] for of in (fed_back, state))
+            pre, weight, rows = _multilayer.with_bias(pre), block["weight"], post.shape[0]
             columns = {
                 "weight": weight,
                 "pre": jnp.broadcast_to(pre.mean(0)[:, None], weight.shape),
                 "post": jnp.broadcast_to(post.mean(0)[None], weight.shape),
-                "pre * post": pre.T @ (post / post.shape[0]),
+                "pre * post": pre.T @ (post / rows),
                 "post ** 2": jnp.broadcast_to(jnp.square(post).mean(0)[None], weight.shape),
-                "gradient": -slopes[layer],
+                "error": jnp.broadcast_to(error.mean(0)[None], weight.shape),
+                "pre * error": pre.T @ (error / rows),
+                "gradient": -pre.T @ (exact / rows),
             }
             seen.append(jnp.stack([columns[c].ravel() for c in self.columns], axis=1))
         return jnp.concatenate(seen)

@@ -1,27 +1,39 @@
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
+import jax
 import numpy as np
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from jaxtyping import Array, Key
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem, check_sizes
-from ._boundary import asked_task, check_open, checked_action, draw_key, task_key
+from ._boundary import asked, check_open, checked_action, checked_mask, task_key
 from ._gymnasium import make_role, make_spaces
-from ._program import Program, Stepped, same_step
+from ._keys import Keys
+from ._program import Held, Program, Stepped, vector
+from ._rollout import Rollout, scanned
 
 
 class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lives at once, each as in [`LearningEnv`][plasticgym.envs.LearningEnv].
 
     `gymnasium.make_vec("plasticgym/Digits-v0", num_envs=64)` makes one. A step is one
-    compiled program. A life that ends is followed by another one, in a new world, in the
-    same step (`AutoresetMode.SAME_STEP`): the observation is already that of the new
-    life; `infos["final_obs"]` and `infos["final_info"]` hold the last one of the old life
-    and its `info`, with masks `"_final_obs"` and `"_final_info"`.
+    compiled program. What follows a life that ends is said by `autoreset_mode`, as in
+    Gymnasium; the new life is always in a new world:
+
+    - `"SameStep"`: it begins in the same step. The observation is already that of the new
+      life; `infos["final_obs"]` and `infos["final_info"]` hold the last one of the old
+      life and its `info`, with masks `"_final_obs"` and `"_final_info"`.
+    - `"NextStep"`: it begins in the next step, which ignores the action, gives no reward
+      and returns the first observation.
+    - `"Disabled"`: you ask for it, by `reset(options={"reset_mask": terminated})`.
+
+    In the last two modes `infos` of the step that ends a life are those of a single
+    environment, each with its mask. A `reset_mask` is heeded in every mode.
 
     Environment `i` of `reset(seed=s)` does what a single one does after `reset(seed=s+i)`,
     in all lives that follow. `options={"task": n}` is one task for all environments, or
@@ -31,7 +43,8 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         problem: a registered name, or a problem.
         num_envs: how many.
         rule: a registered name, or a rule; `None` if you are the rule.
-        render_mode: `None`.
+        autoreset_mode: a `gymnasium.vector.AutoresetMode` or its value.
+        render_mode: `None`; single environments have pictures.
         **options: as for `LearningEnv`.
 
     Raises:
@@ -61,20 +74,27 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         *,
         num_envs: int = 1,
         rule: str | AbstractRule | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         **options: Any,
     ):
         check_sizes(num_envs=num_envs)
-        self.role = make_role(problem, rule, render_mode, options)
+        if render_mode is not None:
+            raise ValueError(
+                "`render_mode` must be None, a vector has no picture; got "
+                f"{render_mode!r}. Make a single environment to look at."
+            )
+        self._mode = _mode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self._mode}
+        self.role = make_role(problem, rule, options)
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = make_spaces(self.role)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._acted = (num_envs, *self.role.acted)
-        self._program = Program(self.role, same_step)
-        self._episodes = None
-        self._seeded: list[tuple[np.random.Generator, int]] = []
-        self._following = np.zeros(0)  # a row per environment: the raw key of its next life
+        self._program = Program(self.role, functools.partial(vector, mode=self._mode))
+        self._keys: Keys | None = None
+        self._held: Held | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -85,17 +105,15 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def np_random(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
     ) -> tuple[np.random.Generator, ...]:
-        """The generator of each environment, which is one life ahead."""
-        self._seed([None] * self.num_envs)
-        return tuple(rng for rng, _ in self._seeded)
+        """The generator of each environment, which is some lives ahead."""
+        return self._seeded([None] * self.num_envs).generators
 
     @property
     def np_random_seed(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
     ) -> tuple[int, ...]:
         """The seed of each environment."""
-        self._seed([None] * self.num_envs)
-        return tuple(seed for _, seed in self._seeded)
+        return self._seeded([None] * self.num_envs).seeds
 
     def reset(
         self,
@@ -104,29 +122,113 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
         check_open(self.closed)
-        tasks = self._tasks(asked_task(options))
-        self._seed(self._seeds(seed))
-        keys = self._take(np.ones(self.num_envs, bool)) if tasks is None else tasks
-        self._episodes, seen = self._program.reset(keys)
-        return np.array(seen), {}
+        given = asked(options, "task", "reset_mask")
+        where = np.ones(self.num_envs, bool)
+        if given.get("reset_mask") is not None:
+            where = checked_mask(given["reset_mask"], self.num_envs)
+        if self._held is None and not where.all():
+            raise gymnasium.error.ResetNeeded(
+                'the first `reset` begins every life: call it without `"reset_mask"`.'
+            )
+        tasks = self._tasks(given.get("task"))
+        seeds = [s if own else None for s, own in zip(self._seeds(seed), where, strict=True)]
+        keys = self._seeded(seeds)
+        if tasks is None:
+            tasks = keys.ahead(1)[:, 0]
+            keys.take(where)
+        if self._held is None:
+            self._held = self._program.reset(tasks, where, None)
+        self._held = self._program.reset(tasks, where, self._held)
+        return np.array(self._held.shown), {}
 
     def step(self, actions: np.ndarray):
-        check_open(self.closed)
-        if self._episodes is None:
-            raise gymnasium.error.ResetNeeded("`step` needs lives: call `reset` first.")
+        held, keys = self._ready()
+        if self._mode is AutoresetMode.DISABLED and np.any(held.waiting):
+            raise gymnasium.error.ResetNeeded(
+                "these lives are over: call `reset(options={'reset_mask': ...})` for "
+                f"environments {np.flatnonzero(held.waiting).tolist()}."
+            )
         actions = checked_action(actions, self._acted)
-        stepped = self._program.step(self._episodes, actions, self._following)
-        self._episodes = stepped.episode
-        over = np.array(stepped.over)
+        self._held, stepped = self._program.step(held, actions, keys.ahead(1)[:, 0])
+        over, began = np.array(stepped.over), np.asarray(stepped.began)
+        if began.any():
+            keys.take(began)
         infos: dict[str, Any] = {}
         if over.any():
-            self._take(over)
-            infos = _final(stepped, over)
+            same = self._mode is AutoresetMode.SAME_STEP
+            infos = _final(stepped, over) if same else _verdicts(stepped, over)
         rewards = np.asarray(stepped.reward).astype(np.float64)
-        return np.array(stepped.shown), rewards, over, np.zeros_like(over), infos
+        return np.array(self._held.shown), rewards, over, np.zeros_like(over), infos
+
+    def rollout(
+        self,
+        policy: Callable[..., Array],
+        steps: int,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Rollout:
+        """Steps under a policy that is written in JAX, as one compiled program.
+
+        They are the steps of `step`, from where the environments stand, which go on from
+        there. A life that is over in mode `"Disabled"` stays over and earns nothing.
+
+        Args:
+            policy: from observations of shape `(num_envs, *observed)` to actions of shape
+                `(num_envs, *acted)`; it may be a pytree, such as an `equinox.Module`,
+                whose arrays can change without a new compilation.
+            steps: how many, at least 1.
+            key: for a policy that draws: it is called `policy(observations, key=...)`.
+
+        Returns:
+            What the policy met.
+
+        Raises:
+            ValueError: if `steps` is not positive or actions have another shape.
+            gymnasium.error.ResetNeeded: before the first `reset`.
+
+        !!! example
+
+            ```python
+            >>> import gymnasium, plasticgym, jax.numpy as jnp
+            >>> envs = gymnasium.make_vec(
+            ...     "plasticgym/Xor-v0", num_envs=3, rule="sgd", presentations_per_action=5
+            ... )
+            >>> _ = envs.reset(seed=0)
+            >>> met = envs.unwrapped.rollout(lambda seen: jnp.zeros((3, 1)), 10)
+            >>> met.rewards.sum(0).shape
+            (3,)
+
+            ```
+        """
+        held, keys = self._ready()
+        check_sizes(steps=steps)
+        self._held, begun, met = scanned(
+            self.role,
+            self._mode,
+            policy,
+            held,
+            jax.numpy.asarray(keys.ahead(steps // self.role.actions + 1)),
+            keys=None if key is None else jax.random.split(key, steps),
+            steps=steps,
+        )
+        keys.take(np.asarray(begun))
+        return met
 
     def close_extras(self, **kwargs: Any) -> None:
-        self._episodes = None
+        self._held = None
+
+    def _ready(self) -> tuple[Held, Keys]:
+        check_open(self.closed)
+        if self._held is None or self._keys is None:
+            raise gymnasium.error.ResetNeeded("there are no lives yet: call `reset` first.")
+        return self._held, self._keys
+
+    def _seeded(self, seeds: list[int | None]) -> Keys:
+        if self._keys is None:
+            self._keys = Keys(seeds)
+        else:
+            self._keys.seed(seeds)
+        return self._keys
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         """One seed per environment; `None` goes on with the generator that there is."""
@@ -138,24 +240,6 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"environment, got {len(seed)}."
             )
         return list(seed)
-
-    def _seed(self, seeds: list[int | None]) -> None:
-        """Seeds the environments that have a seed, or never had one."""
-        if not self._seeded:
-            self._seeded = [seeding.np_random(seed) for seed in seeds]
-            self._following = np.stack([draw_key(rng) for rng, _ in self._seeded])
-            return
-        given = {i: seeding.np_random(seed) for i, seed in enumerate(seeds) if seed is not None}
-        self._seeded = [given.get(i, kept) for i, kept in enumerate(self._seeded)]
-        self._take(np.isin(np.arange(self.num_envs), list(given)))
-
-    def _take(self, which: np.ndarray) -> np.ndarray:
-        """The keys of the next lives; those of `which` are followed by new ones."""
-        keys = self._following
-        self._following = keys.copy()
-        for i in np.flatnonzero(which):
-            self._following[i] = draw_key(self._seeded[i][0])
-        return keys
 
     def _tasks(self, task: Any) -> np.ndarray | None:
         """The keys of the tasks that were asked for."""
@@ -176,14 +260,26 @@ def _final(stepped: Stepped, over: np.ndarray) -> dict[str, Any]:
     last, observations = np.full(len(over), None, object), np.array(stepped.observation)
     for i in np.flatnonzero(over):
         last[i] = observations[i]
-    final: dict[str, Any] = {}
-    verdict = stepped.verdict
-    for name, type_ in (("score", float), ("loss", float), ("diverged", bool)):
-        final[name] = np.where(over, getattr(verdict, name), 0).astype(type_)
-        final[f"_{name}"] = over.copy()
     return {
         "final_obs": last,
         "_final_obs": over.copy(),
-        "final_info": final,
+        "final_info": _verdicts(stepped, over),
         "_final_info": over.copy(),
     }
+
+
+def _verdicts(stepped: Stepped, over: np.ndarray) -> dict[str, Any]:
+    """The infos of episodes that are over, each with its mask."""
+    infos: dict[str, Any] = {}
+    for name, kind in (("score", float), ("loss", float), ("diverged", bool)):
+        infos[name] = np.where(over, getattr(stepped.verdict, name), 0).astype(kind)
+        infos[f"_{name}"] = over.copy()
+    return infos
+
+
+def _mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        values = [each.value for each in AutoresetMode]
+        raise ValueError(f"`autoreset_mode` must be one of {values}, got {mode!r}.") from None

@@ -125,18 +125,19 @@ def normalised(
     feedback_axes: tuple[str, ...] = (),
     pre_source: Literal["backward", "forward"] = "forward",
     gauge: Literal["free", "fixed"] = "free",
+    injects: Literal["target", "error"] = "target",
     noise: float = 0.05,
     seed: int = 0,
 ) -> Blur:
     """Where meta-training starts: `descent` in tanh networks, normalised, and some noise.
 
     Hidden layers are normalised; rates decay, and every state of a synapse has one of its
-    own unless gauges are fixed.
+    own unless gauges are fixed. Told the error, the top is linear.
 
     Args:
         states: of neurons.
         synapse_states: of synapses; as many as of neurons where none are given.
-        wiring, pre_source, gauge: as in [`Blur`][plasticgym.rules.Blur].
+        wiring, pre_source, gauge, injects: as in [`Blur`][plasticgym.rules.Blur].
         axes, feedback_axes: of the normalisation on the way up and on the way down; an
             empty tuple for none.
         noise: standard deviation of what is added to the four matrices.
@@ -153,21 +154,26 @@ def normalised(
     each = jnp.ones(()) if gauge == "fixed" else ones[:m]
     draws = noise * jax.random.normal(jax.random.key(seed), (4, states, states), float)
     up, down, pre, post = (m + d for m, d in zip(_descending(states), draws, strict=True))
+    gain, top = 4.0, tanh
+    if injects == "error":  # which needs no output taken from it
+        down, post = down.at[0, 1].set(0.0), post.at[0, 0].set(0.0)
+        gain, top = 1.6, ("linear", "linear'", *["linear"] * (states - 2))
     return Blur(
         forward=up,
         backward=down,
         synapse=Plasticity(pre, post, keep=each, rate=0.3 * each, decay=0.03 * each),
         neuron_keep=0.0 if pre_source == "forward" else 1.0,
-        gain=4.0,
+        gain=gain,
         birth=0.65,
         bias_birth=0.15,
         hidden=Transfer(tanh, units[0]),
-        top=tanh,
+        top=top,
         feedback=Transfer(tanh, units[1]),
         synapse_states=m,
         wiring=wiring,
         births="alike",
         pre_source=pre_source,
+        injects=injects,
         gauge=gauge,
     )
 

@@ -88,14 +88,21 @@ def backward(
     state: State,
     error: Float[Array, "batch outputs"],
     activation: str,
+    feedback: tuple[Float[Array, "_post _pre"], ...] | None = None,
 ) -> State:
-    """Errors from the outputs down: $\\delta_l = \\sigma'_l \\odot \\delta_{l+1} W_l^T$."""
+    """Errors from the outputs down: $\\delta_l = \\sigma'_l \\odot \\delta_{l+1} B_l$.
+
+    $B_l$ are the matrices of `feedback`, one for each block but the first; without it
+    they are $W_l^T$, and the errors minus the derivatives of each example's loss.
+    """
     body, neurons = state.body, list(state.neurons)
+    if feedback is None:
+        feedback = tuple(block["weight"][:-1].T for block in state.synapses[1:])
     error = body.mask(len(state.synapses), error)
     neurons[-1] = {"activity": neurons[-1]["activity"], "error": error}
     for layer in range(len(state.synapses) - 1, 0, -1):
         activity = neurons[layer]["activity"]
-        error = (error @ state.synapses[layer]["weight"][:-1].T) * slope(activation)(activity)
+        error = (error @ feedback[layer - 1]) * slope(activation)(activity)
         error = body.mask(layer, error)
         neurons[layer] = {"activity": activity, "error": error}
     return State(body, tuple(neurons), state.synapses, state.memory)

@@ -62,3 +62,17 @@ def feedback():
         )
 
     return draw
+
+
+@pytest.fixture
+def compilations():
+    """The names of what is compiled from here on."""
+    events = []
+
+    def note(event, duration_secs, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield events
+    jax.monitoring.unregister_event_duration_listener(note)

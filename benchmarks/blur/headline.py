@@ -15,14 +15,12 @@ made; they are measured if that file is missing, or `--again`.
 """
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from scipy import stats
-from ship import steady
 
 import plasticgym as pg
 from plasticgym.benchmarks import Entry, entry, evaluate, tuned
@@ -48,17 +46,13 @@ def main():
     lines = [
         f"`python benchmarks/blur/headline.py`, {told['date']}, {len(told['seeds'])} seeds.",
         "",
-        "As trained, against the strongest of all:",
+        "Against the strongest of all:",
         "",
         *table(told, "blur-metagradient"),
         "",
-        "As trained, against the strongest of tuned SGD, momentum and Adam:",
+        "Against the strongest of tuned SGD, momentum and Adam:",
         "",
         *table(told, "blur-metagradient", rivals="*"),
-        "",
-        "With synapses that do not grow by themselves, as the genome that ships, against all:",
-        "",
-        *table(told, "steady-blur-metagradient"),
     ]
     text = "\n".join(lines) + "\n"
     (FOLDER / "headline.md").write_text(text)
@@ -73,10 +67,6 @@ def measure(path):
     entries = {genome.stem: entry(str(genome)) for genome in genomes}
     if sum(name.startswith("blur-metagradient") for name in entries) < LEAST:
         raise SystemExit(f"needs {LEAST} meta-trainings of BLUR in {FOLDER.name}/genomes")
-    for name in [name for name in entries if name.startswith("blur")]:
-        # As `ship.py` offers it: its synapses do not grow by themselves.
-        found = dataclasses.replace(entries[name], rule=steady(entries[name].rule))
-        entries[f"steady-{name}"] = dataclasses.replace(found, label=f"steady-{name}")
     for rule in ("sgd", "momentum", "adam"):
         for score in SCORES:
             label = f"{rule}* for {SCORES[score]}"

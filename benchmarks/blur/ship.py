@@ -1,17 +1,12 @@
 """Chooses the genome of BLUR that ships: python benchmarks/blur/ship.py
 
-Candidates are the genomes in docs/blur/genomes, each as it was trained and with synapses
-that do not grow by themselves: a keep above 1, which pays in lives as short as those of
-training, is set to 1. The best one's worst problem is best (by its median normalised
-score) among the seen and validation problems of `lite-v0` and the seen ones in lives five
-times as long, all on the *validation* part, 32 seeds. It goes to
+Candidates are the genomes in docs/blur/genomes. The best one's worst problem is best (by
+its median normalised score) among the seen and validation problems of `lite-v0` and the
+seen ones in lives five times as long, all on the *validation* part, 32 seeds. It goes to
 rules/genomes/blur.safetensors with these scores.
 """
 
 from pathlib import Path
-
-import equinox as eqx
-import jax.numpy as jnp
 
 import plasticgym as pg
 from plasticgym.benchmarks import Setting, Suite, evaluate, perfect
@@ -24,14 +19,12 @@ SPLITS, TIMES = ("seen", "validation"), 5
 def main():
     pg.benchmarks.use_cache()
     files = {path.stem: path for path in sorted(ROOT.glob("docs/blur/genomes/blur-*"))}
-    trained = {name: pg.rules.load_genome(path) for name, path in files.items()}
-    rules = trained | {f"{name}, steady": steady(rule) for name, rule in trained.items()}
+    rules = {name: pg.rules.load_genome(path) for name, path in files.items()}
     found = scores(rules)
     for name, (worst, told) in found.items():
         print(f"{name}: worst {worst:.4f};", ", ".join(f"{k} {v:.4f}" for k, v in told.items()))
     best = max(found, key=lambda name: found[name][0])
-    genome = pg.rules.read_genome(files[best.partition(",")[0]])
-    changed = {"changed": "keeps above 1 set to 1"} if best not in trained else {}
+    genome = pg.rules.read_genome(files[best])
     pg.rules.save_genome(
         SHIPPED,
         rules[best],
@@ -39,20 +32,12 @@ def main():
         options=genome.options,
         provenance={
             **genome.provenance,
-            **changed,
             "chosen by": "python benchmarks/blur/ship.py",
             "worst validation median": round(found[best][0], 4),
             "validation scores (IQM)": {k: round(v, 4) for k, v in found[best][1].items()},
         },
     )
     print(f"{best} ships")
-
-
-def steady(rule):
-    """The rule with synapses that do not grow by themselves."""
-    return eqx.tree_at(
-        lambda r: r.synapse.keep, rule, jnp.minimum(rule.synapse.keep, jnp.ones(()))
-    )
 
 
 def scores(rules):

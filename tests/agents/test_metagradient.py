@@ -44,6 +44,20 @@ def test_it_descends():
     assert trained.history.mean[-1] > trained.history.mean[0] + 0.1
 
 
+def test_fixed_genes_stay():
+    agent = pg.agents.MetaGradient(rate=0.1, lives=1, fixed=("synapse.keep", "gain"))
+    rule = pg.rules.make("blur", genome="normalised", states=2)
+    problem = pg.envs.plane("xor", **SIZES)
+    trained = pg.agents.train(agent, rule, [problem], generations=2, seed=0)
+    moved = np.asarray(pg.rules.genome(trained.rule) != pg.rules.genome(rule))
+    names = [name.partition("[")[0] for name in pg.rules.gene_names(rule)]
+    assert {n for n, m in zip(names, moved, strict=True) if not m} >= {"synapse.keep", "gain"}
+    assert {n for n, m in zip(names, moved, strict=True) if m} >= {"synapse.rate", "birth"}
+    agent = pg.agents.MetaGradient(fixed=("synapse.keeps",))
+    with pytest.raises(ValueError, match=r"`fixed` must name genes; .*'synapse.keep'"):
+        agent.init(rule, [problem], key=jax.random.key(0))
+
+
 def test_the_rate_warms_up_and_comes_to_rest():
     agent = pg.agents.MetaGradient(rate=0.1, lives=1, warmup=2, horizon=5)
     problem, rates = pg.envs.plane("xor", **SIZES), [0.2]

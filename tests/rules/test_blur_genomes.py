@@ -9,6 +9,7 @@ import pytest
 from plasticgym.rules import (
     Blur,
     Body,
+    Clamped,
     Tier,
     genome,
     make,
@@ -66,6 +67,24 @@ def test_without_noise_the_normalised_genome_begins_at_descent():
         assert not found[2:].any()
         assert not found[:, 2:].any()
         assert 0.02 < np.std(named_leaves(noisy)[name] - found) < 0.2
+
+
+def test_told_the_error_the_normalised_genome_descends(feedback):
+    """Without noise and normalisation, its last block moves along the exact gradient."""
+    options = {"genome": "normalised", "states": 2, "axes": (), "noise": 0.0}
+    rule, body = make("blur", injects="error", **options), Body((3, 4, 3))
+    state = rule.rest(rule.init(body, key=jax.random.key(0)), 8)
+    inputs = Clamped.full(jax.random.normal(jax.random.key(1), (8, 3)))
+    state, _ = rule.predict(state, inputs, key=jax.random.key(2))
+    told = feedback(8, 3)
+    before = rule.receive(state, told, key=jax.random.key(3))
+    after = rule.adapt(before, key=jax.random.key(4))
+    weights = [np.asarray(jax.tree.leaves(s.synapses[1])[0][0]) for s in (before, after)]
+    hidden = np.asarray(state.neurons[1]["state"][0])
+    hidden = np.concatenate([hidden, np.ones((8, 1))], axis=1)
+    np.testing.assert_allclose(
+        (weights[1] - weights[0]) / 0.3, hidden.T @ np.asarray(told.error) / 8, atol=1e-5
+    )
 
 
 def test_options_of_the_normalised_genome_reach_their_parts():

@@ -1,0 +1,84 @@
+"""A role as pure functions of one life, which `vmap` makes many."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key, PyTree
+
+from ._lifetime import select
+from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
+
+
+class Moved(NamedTuple):
+    """What an action leads to; `verdict` is all zeros unless the life is `over`."""
+
+    episode: Episode
+    observation: Array
+    reward: Array
+    over: Array
+    verdict: Verdict
+
+
+def begun(role: AbstractRole, key: Array) -> tuple[Episode, Array]:
+    """A new life from a key, typed or raw, and what is seen of it."""
+    episode = role.begin(key=typed(key))
+    return episode, observe(role, episode)
+
+
+def moved(role: AbstractRole, episode: Episode, action: Array) -> Moved:
+    """One action. The network is tested only where a life is over."""
+    episode, reward, over = transition(role, episode, action)
+    verdict = verdict_if(over, role, episode, action)
+    return Moved(episode, observe(role, episode), reward, over, verdict)
+
+
+def renewed(
+    role: AbstractRole, over: Bool[Array, ""], key: Array, current: tuple[Episode, Array]
+) -> tuple[Episode, Array]:
+    """A new life and what is seen of it where the current one is over."""
+    return if_needed(over, lambda key: begun(role, key), current, key)
+
+
+def verdict_if(
+    over: Bool[Array, ""], role: AbstractRole, episode: Episode, action: Array
+) -> Verdict:
+    """The verdict of a life that is over, else zeros."""
+    loss = jnp.zeros_like(episode.progress.loss)
+    nothing = Verdict(jnp.zeros_like(episode.progress.score), loss, loss > 0)
+    return if_needed(over, lambda *of: judge(role, *of), nothing, episode, action)
+
+
+def if_needed(
+    needed: Bool[Array, ""],
+    function: Callable[..., PyTree],
+    otherwise: PyTree,
+    *arguments: PyTree,
+) -> PyTree:
+    """`function(*arguments)` if needed; many at once compute it only if any needs it.
+
+    A plain `cond` becomes a `select` under `vmap`, and its function runs at every step.
+    """
+
+    def compute() -> PyTree:
+        return select(needed, function(*arguments), otherwise)
+
+    return jax.lax.cond(_anyone(needed), compute, lambda: otherwise)
+
+
+@jax.custom_batching.custom_vmap
+def _anyone(needed: Bool[Array, ""]) -> Bool[Array, ""]:
+    """Whether any of those that `vmap` runs over needs it: the same answer for all."""
+    return needed
+
+
+@_anyone.def_vmap
+def _(size: int, mapped: list[bool], needed: Bool[Array, " size"]):
+    return _anyone(needed.any(0)), False
+
+
+def typed(key: Array) -> Key[Array, "..."]:
+    """The key itself, or the typed one of a raw key."""
+    raw = not jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return jax.random.wrap_key_data(key) if raw else key

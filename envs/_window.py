@@ -1,0 +1,61 @@
+import os
+from typing import final
+
+import gymnasium
+import numpy as np
+import pygame
+
+_UNSEEN = ("dummy", "offscreen")  # what pygame falls back on where there is no display
+
+
+@final
+class Window:
+    """A window that shows one picture after the other.
+
+    A window that its user closes stays closed; the environment goes on unseen.
+
+    Args:
+        width, height: in pixels.
+        fps: how many pictures are shown in a second at most.
+
+    Raises:
+        gymnasium.error.Error: if there is no display.
+    """
+
+    def __init__(self, width: int, height: int, fps: int):
+        self._fps = fps
+        try:
+            pygame.display.init()
+            self._screen = pygame.display.set_mode((width, height))
+        except pygame.error as error:
+            raise _no_display(str(error)) from error
+        driver = pygame.display.get_driver()
+        # Whoever names such a driver knows that there is nothing to see.
+        if driver in _UNSEEN and os.environ.get("SDL_VIDEODRIVER") != driver:
+            pygame.display.quit()
+            raise _no_display(f"pygame found the driver {driver!r} only")
+        pygame.display.set_caption("plasticgym")
+        self._clock = pygame.time.Clock()
+
+    def show(self, pixels: np.ndarray) -> None:
+        """Shows a picture of shape `(height, width, 3)` when its time has come."""
+        if self._screen is None:
+            return
+        pygame.surfarray.blit_array(self._screen, pixels.swapaxes(0, 1))
+        pygame.display.flip()
+        pygame.event.pump()
+        self._clock.tick(self._fps)
+        if pygame.event.get(pygame.QUIT):
+            self.close()
+
+    def close(self) -> None:
+        if self._screen is not None:
+            self._screen = None
+            pygame.display.quit()
+
+
+def _no_display(reason: str) -> gymnasium.error.Error:
+    return gymnasium.error.Error(
+        f'`render_mode="human"` needs a display, and there is none: {reason}. Use '
+        '`render_mode="rgb_array"`, or set SDL_VIDEODRIVER=dummy to go on unseen.'
+    )

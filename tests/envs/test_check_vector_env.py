@@ -1,0 +1,463 @@
+"""The checker of vector environments: it finds planted faults and gives no false alarm."""
+
+import functools
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from plasticgym.envs._check_vector_env import check_vector_env
+
+MODES = list(AutoresetMode)
+NEXT, SAME, DISABLED = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
+
+
+class Walk(gymnasium.Env):
+    """A walk with a drift drawn at reset, which ends beyond 1 or after nine steps."""
+
+    observation_space = spaces.Box(-9.0, 9.0, (2,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.drift, self.place = self.np_random.uniform(-0.1, 0.1, 2)
+        self.age = 0
+        return self.see(), {"drift": self.drift}
+
+    def step(self, action):
+        self.place += self.drift + 0.4 * float(action[0]) + 0.1 * self.np_random.normal()
+        self.age += 1
+        terminated, truncated = abs(self.place) > 1, self.age >= 9
+        reward = self.drift * self.place + 5.0 * terminated
+        info = {"age": self.age} if terminated or truncated else {}
+        return self.see(), float(reward), bool(terminated), bool(truncated), info
+
+    def see(self):
+        return np.array([self.place, self.drift], np.float32)
+
+
+class Walks(VectorEnv):
+    """Walks in every mode; the tests plant faults in its small methods."""
+
+    def __init__(self, mode=SAME, single=Walk, num_envs=3):
+        self.mode, self.num_envs = mode, num_envs
+        self.metadata = {"autoreset_mode": mode}
+        self.walks = [single() for _ in range(num_envs)]
+        self.single_observation_space = self.walks[0].observation_space
+        self.single_action_space = self.walks[0].action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.shown = np.zeros((num_envs, 2), np.float32)
+        self.done = np.zeros(num_envs, bool)
+
+    @property
+    def np_random_seed(self):
+        return tuple(walk.np_random_seed for walk in self.walks)
+
+    def reset(self, *, seed=None, options=None):
+        mask = self.masked(options or {})
+        infos = {}
+        for i in np.flatnonzero(mask):
+            infos = self._add_info(infos, self.begin(i, self.seeds(seed)[i]), i)
+        self.done = self.done & ~mask
+        return self.observed(), infos
+
+    def step(self, actions):
+        rewards, flags, infos = np.zeros(self.num_envs), np.zeros((2, self.num_envs), bool), {}
+        for i, walk in enumerate(self.walks):
+            if self.done[i]:
+                info = self.begin_next(i, actions[i])
+            else:
+                before = self.shown[i].copy()
+                self.shown[i], rewards[i], *flags[:, i], info = walk.step(actions[i])
+                if flags[:, i].any():
+                    rewards[i] = self.last_reward(rewards[i])
+                    info = self.end(i, before, info)
+            infos = self._add_info(infos, info, i)
+        over = flags.any(0)
+        self.done = over & (self.mode is not SAME)
+        self.mask(infos, over)
+        return self.observed(), self.rewarded(rewards), *flags, infos
+
+    def end(self, i, before, info):
+        if self.mode is not SAME:
+            return info
+        last = self.shown[i].copy()
+        told = self.begin(i)
+        return {"final_obs": self.last(i, before, last), "final_info": info, **told}
+
+    def begin(self, i, seed=None):
+        self.shown[i], info = self.walks[i].reset(seed=seed)
+        return info
+
+    def begin_next(self, i, action):
+        return self.begin(i)
+
+    def seeds(self, seed):
+        if seed is None:
+            return [None] * self.num_envs
+        return [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+
+    def masked(self, options):
+        return options.get("reset_mask", np.ones(self.num_envs, bool))
+
+    def observed(self):
+        return self.shown.copy()
+
+    def rewarded(self, rewards):
+        return rewards
+
+    def last_reward(self, reward):
+        return reward
+
+    def last(self, i, before, last):
+        return last
+
+    def mask(self, infos, over):
+        pass
+
+
+class FinalIsPrevious(Walks):
+    def last(self, i, before, last):
+        return before
+
+
+class FinalIsNext(Walks):
+    def last(self, i, before, last):
+        return self.shown[i].copy()
+
+
+class MaskOfAll(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            infos["_final_obs"] = np.ones_like(over)
+
+
+class MaskOfNeighbour(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            infos["_final_info"] = np.roll(over, 1)
+
+
+class MaskWithin(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            infos["final_info"]["_age"] = np.ones_like(over)
+
+
+class NoFinalInfo(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            del infos["final_info"], infos["_final_info"]
+
+
+class EmptyFinalInfo(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            infos["final_info"] = {}
+
+
+class TouchesNeighbour(Walks):
+    def begin(self, i, seed=None):
+        info = super().begin(i, seed)
+        if seed is None:
+            self.walks[(i + 1) % self.num_envs].place = 0.0
+        return info
+
+
+class DrawsOfNeighbour(Walks):
+    def begin(self, i, seed=None):
+        if seed is None:
+            self.walks[i - 1].np_random.normal()
+        return super().begin(i, seed)
+
+
+class SameWorld(Walks):
+    def begin(self, i, seed=None):
+        self.kept = {**getattr(self, "kept", {})}
+        if seed is not None:
+            self.kept[i] = seed
+        return super().begin(i, self.kept[i])
+
+
+class Acts(Walks):
+    def begin_next(self, i, action):
+        info = super().begin_next(i, action)
+        self.shown[i] = self.walks[i].step(action)[0]
+        return info
+
+
+class ActsUnseen(Walks):
+    def begin_next(self, i, action):
+        info = super().begin_next(i, action)
+        self.walks[i].place += float(action[0])
+        return info
+
+
+class PaysForReset(Walks):
+    def begin_next(self, i, action):
+        self.paid = True
+        return super().begin_next(i, action)
+
+    def rewarded(self, rewards):
+        paid, self.paid = getattr(self, "paid", False), False
+        return np.where(rewards == 0, float(paid), rewards)
+
+
+class DoublePrecision(Walks):
+    def observed(self):
+        return self.shown.astype(np.float64)
+
+
+class WholeRewards(Walks):
+    def rewarded(self, rewards):
+        return rewards.astype(int)
+
+
+class WholeFlags(Walks):
+    def step(self, actions):
+        observations, rewards, terminations, truncations, infos = super().step(actions)
+        return observations, rewards, terminations.astype(np.int8), truncations, infos
+
+
+class Batchless(Walks):
+    def rewarded(self, rewards):
+        return rewards[:, None]
+
+
+class OneBuffer(Walks):
+    def observed(self):
+        return self.shown
+
+
+class TwoBuffers(Walks):
+    """What is returned is written to two calls later."""
+
+    def observed(self):
+        self.buffers = getattr(self, "buffers", [np.zeros_like(self.shown) for _ in "ab"])[::-1]
+        self.buffers[0][:] = self.shown
+        return self.buffers[0]
+
+
+class ReadsWhatItGave(Walks):
+    """Looks into the rewards that it returned."""
+
+    def begin(self, i, seed=None):
+        if seed is not None:
+            self.given = np.zeros(self.num_envs)
+        return super().begin(i, seed)
+
+    def rewarded(self, rewards):
+        self.given = rewards + 0.1 * np.tanh(self.given)
+        return self.given
+
+
+class SeedOffByOne(Walks):
+    def seeds(self, seed):
+        return [None if s is None else s + 1 for s in super().seeds(seed)]
+
+
+class OneSeedForAll(Walks):
+    def seeds(self, seed):
+        return [seed] * self.num_envs if isinstance(seed, int) else super().seeds(seed)
+
+
+class SeedIgnored(Walks):
+    def seeds(self, seed):
+        return [None] * self.num_envs
+
+
+class RewardLost(Walks):
+    def last_reward(self, reward):
+        return 0.0
+
+
+class ResetsAll(Walks):
+    def masked(self, options):
+        return np.ones(self.num_envs, bool)
+
+
+class ResetsOnlyWhoIsOver(Walks):
+    def masked(self, options):
+        mask = super().masked(options)
+        return mask & self.done if "reset_mask" in options else mask
+
+
+FAULTS = [
+    (FinalIsPrevious, [SAME], "single: environment"),
+    (FinalIsNext, [SAME], "SAME_STEP: .*final_obs"),
+    (MaskOfAll, [SAME], 'SAME_STEP: the mask "_final_obs"'),
+    (MaskOfNeighbour, [SAME], 'SAME_STEP: the mask "_final_info"'),
+    (MaskWithin, [SAME], "SAME_STEP: the mask '_age'"),
+    (NoFinalInfo, [SAME], "SAME_STEP: .*lack 'final_info'"),
+    (EmptyFinalInfo, [SAME], r"single: .*lacks \['age'\]"),
+    (TouchesNeighbour, MODES, "isolation: "),
+    (DrawsOfNeighbour, MODES, "isolation: "),
+    (SameWorld, MODES, "single: environment"),
+    (Acts, [NEXT], "NEXT_STEP: another action"),
+    (ActsUnseen, [NEXT], "NEXT_STEP: another action"),
+    (PaysForReset, [NEXT], "NEXT_STEP: .*reward must be 0"),
+    (DoublePrecision, MODES, "types: observations .* float32, .* got float64"),
+    (WholeRewards, MODES, "types: rewards .* got .*int64"),
+    (WholeFlags, MODES, "types: terminations .* bool"),
+    (Batchless, MODES, r"types: rewards .* shape \(3,\)"),
+    (OneBuffer, MODES, "memory: "),
+    (TwoBuffers, MODES, "memory: "),
+    (ReadsWhatItGave, [SAME, DISABLED], "memory: "),
+    (SeedOffByOne, MODES, "single: environment 0 under seed 0"),
+    (OneSeedForAll, MODES, "seeds: "),
+    (SeedIgnored, MODES, "same seed: "),
+    (RewardLost, MODES, "single: .*reward expected"),
+    (ResetsAll, [DISABLED], "reset_mask: .*not in the mask"),
+    (ResetsOnlyWhoIsOver, [DISABLED], "reset_mask: .*is in the mask"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_right_environment_passes(mode):
+    check_vector_env(Walks(mode), single=Walk, steps=25)
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode", "match"),
+    [(fault, mode, match) for fault, modes, match in FAULTS for mode in modes],
+    ids=lambda value: getattr(value, "__name__", getattr(value, "name", "")),
+)
+def test_planted_faults_are_caught(fault, mode, match):
+    with pytest.raises(AssertionError, match=match):
+        check_vector_env(fault(mode), single=Walk, steps=25)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_needs_no_single_environment(mode):
+    with pytest.warns(UserWarning, match="pass `single`"):
+        check_vector_env(Walks(mode), steps=25)
+    with (
+        pytest.warns(UserWarning, match="pass `single`"),
+        pytest.raises(AssertionError, match="new worlds: environment 0"),
+    ):
+        check_vector_env(SameWorld(mode), steps=25)
+
+
+def test_a_deterministic_environment_may_repeat_its_world():
+    class Fixed(Walk):
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.np_random = np.random.default_rng(0)
+            self.drift = self.place = 0.0
+            return self.see(), {}
+
+    with pytest.warns(UserWarning, match="pass `single`"):
+        check_vector_env(Walks(single=Fixed), steps=25)
+    check_vector_env(Walks(single=Fixed), single=Fixed, steps=25)
+
+
+def test_a_world_that_a_single_environment_repeats_may_repeat():
+    class Level(Walk):
+        def reset(self, *, seed=None, options=None):
+            self.level = self.level if seed is None else seed
+            return super().reset(seed=self.level)
+
+    check_vector_env(Walks(single=Level), single=Level, steps=25)
+
+
+def test_seeds_that_make_no_difference_are_told():
+    class Course(Walk):
+        """Each episode is harder, whatever the seed."""
+
+        def reset(self, *, seed=None, options=None):
+            self.level = 0 if seed is not None else self.level + 1
+            super().reset(seed=self.level)
+            return self.see(), {}
+
+    with (
+        pytest.warns(UserWarning, match="pass `single`"),
+        pytest.warns(UserWarning, match="all seeds give the same"),
+    ):
+        check_vector_env(Walks(single=Course), steps=25)
+
+
+def test_episodes_that_never_end_are_told():
+    with pytest.warns(UserWarning, match="no episode ended within `steps`=1"):
+        check_vector_env(Walks(), single=Walk, steps=1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_false_alarm_on_gymnasium_in_a_loop(mode):
+    kwargs = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}
+    check_vector_env(gymnasium.make_vec("CartPole-v1", num_envs=3, **kwargs))
+    short = gymnasium.make_vec("Pendulum-v1", num_envs=3, max_episode_steps=7, **kwargs)
+    check_vector_env(short, steps=20)
+    clocks = {"wrappers": [gymnasium.wrappers.RecordEpisodeStatistics], **kwargs}
+    check_vector_env(gymnasium.make_vec("CartPole-v1", num_envs=2, **clocks), steps=60)
+
+
+@pytest.mark.parametrize("id", ["FrozenLake-v1", "Blackjack-v1"])
+def test_no_false_alarm_on_few_worlds(id):
+    single = functools.partial(gymnasium.make, id, max_episode_steps=10)
+    with pytest.warns(UserWarning, match="pass `single`"):
+        check_vector_env(SyncVectorEnv([single] * 3), steps=25)
+    check_vector_env(SyncVectorEnv([single] * 3), steps=25, single=single)
+
+
+@pytest.mark.parametrize("num_envs", [1, 4])
+def test_no_false_alarm_on_one_generator(num_envs):
+    kwargs = {"num_envs": num_envs, "vectorization_mode": "vector_entry_point"}
+    check_vector_env(gymnasium.make_vec("CartPole-v1", **kwargs))
+
+
+def test_observations_may_be_nested():
+    class Nested(gymnasium.ObservationWrapper):
+        def __init__(self):
+            super().__init__(Walk())
+            place = spaces.Box(-9.0, 9.0, (1,), np.float32)
+            parts = {"place": place, "more": spaces.Tuple([place, spaces.Discrete(3)])}
+            self.observation_space = spaces.Dict(parts)
+
+        def observation(self, observation):
+            return {"place": observation[:1], "more": (observation[1:], np.int64(1))}
+
+    for mode in MODES:
+        envs = SyncVectorEnv([Nested] * 3, autoreset_mode=mode)
+        check_vector_env(envs, single=Nested, steps=30)
+
+
+def test_views_of_one_buffer_are_told():
+    envs = SyncVectorEnv([functools.partial(gymnasium.make, "CartPole-v1")] * 2, copy=False)
+    with pytest.raises(AssertionError, match="memory: "):
+        check_vector_env(envs, single=functools.partial(gymnasium.make, "CartPole-v1"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("steering", [{}, {"rule": "sgd", "presentations_per_action": 2}])
+def test_ours_keep_the_laws(mode, steering):
+    sizes = {"hidden": (4,), "batch": 8, "presentations": 6}
+    envs = gymnasium.make_vec(
+        "plasticgym/Xor-v0", num_envs=3, autoreset_mode=mode, **sizes, **steering
+    )
+    check_vector_env(envs, steps=15)
+
+
+def test_no_vector_environment():
+    with pytest.raises(TypeError, match="VectorEnv"):
+        check_vector_env(Walk())
+    with pytest.raises(ValueError, match="steps"):
+        check_vector_env(Walks(), steps=0)
+
+
+def test_spaces_and_mode():
+    envs = Walks()
+    envs.metadata = {"autoreset_mode": "SameStep"}
+    with pytest.raises(AssertionError, match=r"mode: .*'SameStep'"):
+        check_vector_env(envs)
+    envs = Walks()
+    envs.observation_space = envs.single_observation_space
+    with pytest.raises(AssertionError, match="spaces: `observation_space`"):
+        check_vector_env(envs)
+    envs = Walks()
+    envs.action_space = spaces.Box(-2.0, 2.0, (3, 1), np.float32)
+    with pytest.raises(AssertionError, match="spaces: `action_space`"):
+        check_vector_env(envs)
