@@ -33,6 +33,7 @@ def test_record_video(tmp_path, options):
     with VideoFileClip(str(films[0])) as film:
         assert film.size == [840, 480]
         assert film.fps == env.metadata["render_fps"]
-        assert round(film.duration * film.fps) == steps + 1
+        # One before the first step; moviepy may leave the last one out.
+        assert steps <= round(film.duration * film.fps) <= steps + 1
         first, last = film.get_frame(0), film.get_frame(film.duration - 0.05)
     assert (first.astype(int) - last).std() > 10
