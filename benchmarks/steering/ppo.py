@@ -36,6 +36,12 @@ SETTING, REACH, LASTS = "digits-20", 2.0, 2
 ENVS, CHOICES, FINALISTS, RESAMPLES = 200, 41, 5, 2000
 CHOOSING, FRESH = range(100_000, 101_000), range(900_000, 900_200)
 MEASURES = ("return", "score")
+RIVALS = {
+    "reference": "`sgd*`, the frozen reference rate",
+    "constant": "the best constant action",
+    "schedule": "the best linear schedule",
+    "habit": "PPO's own mean actions, seeing nothing",
+}
 PPO = {
     "n_steps": 10,
     "batch_size": 500,
@@ -165,7 +171,7 @@ def live(envs, policy, tasks):
     found = []
     for first in range(0, len(tasks), ENVS):
         seen, _ = envs.reset(options={"task": list(tasks[first : first + ENVS])})
-        total, actions = 0.0, []
+        total, actions, infos = 0.0, [], {}
         for time in range(role.actions):
             actions.append(policy(seen, time))
             seen, rewards, _, _, infos = envs.step(actions[-1])
@@ -209,21 +215,30 @@ def chosen(envs, family, steps):
 
 
 def table(told):
-    """One line for each rival and measure."""
+    """One line for each rival: what it reached, and by how much PPO is ahead of it."""
     seeds = len(told["seeds"])
     yield f"`{told['command']}`, {told['date']}: {told['setting'][0]}, {seeds} seeds."
     yield ""
-    yield "| PPO against | return | its | difference | score | its | difference |"
-    yield "|---|---|---|---|---|---|---|"
-    for name in ("reference", "constant", "schedule", "habit"):
-        cells = []
-        for m in MEASURES:
-            ours = np.asarray([seed["policy"][m] for seed in told["seeds"]])
+    yield "| | return | PPO is ahead by | score | PPO is ahead by |"
+    yield "|---|---|---|---|---|"
+    ours = {m: np.asarray([seed["policy"][m] for seed in told["seeds"]]) for m in MEASURES}
+    yield f"| PPO | {ours['return'].mean():.3f} | | {ours['score'].mean():.4f} | |"
+    for name, what in RIVALS.items():
+        cells = [what]
+        for m, digits in (("return", 3), ("score", 4)):
             theirs = rival(told, name, m)
-            low, high = interval(ours - theirs)
-            shown = f"{(ours - theirs).mean():+.4f} ({low:+.4f} to {high:+.4f})"
-            cells += [f"{ours.mean():.4f}", f"{theirs.mean():.4f}", shown]
-        yield f"| {name} | " + " | ".join(cells) + " |"
+            ahead = ours[m] - theirs
+            low, high = (f"{end:+.{digits}f}" for end in interval(ahead))
+            won = f"{(ahead.mean(1) > 0).sum()} of {seeds} seeds"
+            lead = f"{ahead.mean():+.{digits}f} ({low} to {high}), {won}"
+            cells += [f"{theirs.mean():.{digits}f}", lead]
+        yield "| " + " | ".join(cells) + " |"
+    yield ""
+    actions = np.mean([seed["policy"]["action"] for seed in told["seeds"]], 0)
+    spread = np.mean([seed["policy"]["spread"] for seed in told["seeds"]])
+    rates = told["rate"] * np.exp(told["reach"] * actions)
+    yield f"PPO's rates by time: {', '.join(f'{rate:.2f}' for rate in rates)}"
+    yield f"sd of its actions over worlds, at a time: {spread:.3f}"
 
 
 def rival(told, name, measure):
@@ -273,9 +288,9 @@ def draw(told, path):
     figure = Figure(figsize=(5, 3), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    times = LASTS * np.arange(len(told["baselines"]["constant"]["return"]["action"]))
     for i, seed in enumerate(told["seeds"]):
         action, spread = (np.asarray(seed["policy"][k]) for k in ("action", "spread"))
-        times = LASTS * np.arange(len(action))
         label = "PPO, each seed (band: sd over worlds)" if i == 0 else None
         axes.plot(times, action, color="#0072B2", lw=1, label=label)
         axes.fill_between(times, action - spread, action + spread, color="#0072B2", alpha=0.06)
@@ -284,7 +299,7 @@ def draw(told, path):
         axes.plot(times, action, "--", color=colour, lw=2, label=f"best {name}")
     axes.axhline(0, color="#666666", ls=":", label="reference")
     axes.set_xlabel("presentations")
-    axes.set_ylabel(f"action (log rate / {told['reach']:g})")
+    axes.set_ylabel(f"action: log(rate / reference) / {told['reach']:g}")
     axes.legend(fontsize=7)
     figure.savefig(path, dpi=100)
 
