@@ -96,7 +96,7 @@ def check_vector_env(
     _law_mode(env)
     acts, others = _draw_actions(env, seed, steps)
     base = play(env, seed, by_clock(acts), steps=steps)
-    apart = single is not None or np.shape(env.np_random_seed) == (env.num_envs,)
+    apart = single is not None or np.shape(np.asarray(env.np_random_seed)) == (env.num_envs,)
     case = Case(env, seed, steps, tolerance, apart, acts, others, base)
     if not any(event.over for stream in base for event in stream.events):
         warn(f"no episode ended within `steps`={steps}: what happens then was not checked")

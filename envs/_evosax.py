@@ -1,3 +1,6 @@
+# evosax hides what its methods take and give behind `jit` and flax.
+# pyright: reportIncompatibleVariableOverride=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 """Learning problems as problems of evosax, which minimises; needs `evosax.problems`."""
 
 from typing import final
@@ -76,9 +79,7 @@ class MetaGenomeProblem(MetaProblem):
         params: Drawn,
     ):
         keys = jax.random.split(typed(key), self.lives)
-        fitness, metrics = _evaluate(
-            self.rule, self.problems, solutions, keys, params.problem
-        )
+        fitness, metrics = _evaluate(self.rule, self.problems, solutions, keys, params.problem)
         return fitness, state.replace(counter=state.counter + 1), metrics
 
     def sample(self, key: Array) -> Float[Array, " genes"]:

@@ -51,8 +51,7 @@ class Program:
         arrays, static = eqx.partition(role, eqx.is_array)
         self.leaves = tuple(jax.tree.leaves(arrays))
         functions = compiled(static, jax.tree.structure(arrays))
-        self.reset, self.step, *rest = (functools.partial(f, self.leaves) for f in functions)
-        self.judge = rest[0] if rest else None
+        self.functions = tuple(functools.partial(f, self.leaves) for f in functions)
 
 
 @functools.lru_cache(maxsize=128)

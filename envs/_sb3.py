@@ -16,7 +16,7 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, envs: VectorEnv):
-        self.envs = envs
+        self.envs: Any = envs
         self._actions = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 

@@ -101,7 +101,8 @@ def _latest(episode: Episode) -> np.ndarray:
 
 
 def _plane(role: AbstractRole, episode: Episode, action: np.ndarray) -> Plane:
-    train = Points(*map(np.asarray, (role.problem.train.inputs, role.problem.train.classes)))
+    problem: Any = role.problem
+    train = Points(*map(np.asarray, (problem.train.inputs, problem.train.classes)))
     low, high = train.inputs.min(0), train.inputs.max(0)
     margin = 0.06 * (high - low)
     low, high = low - margin, high + margin

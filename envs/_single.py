@@ -2,6 +2,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem
@@ -77,6 +78,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space, self.action_space = make_spaces(self.role)
         self._acted = self.role.acted
         self._program = Program(self.role, single)
+        self._reset, self._step, self._judge = self._program.functions
         self._episode = None
         self._closed = False
         self.render_mode = render_mode
@@ -96,12 +98,12 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         if key is None:
             key = draw_keys(self.np_random, 1)[0]
-        self._episode, seen = self._program.reset(key)
+        self._episode, seen = self._reset(key)
         if self._renderer is not None:
             self._renderer.begin(self._episode)
         return np.array(seen), {}
 
-    def step(self, action: np.ndarray):
+    def step(self, action: ArrayLike):
         check_open(self._closed)
         if self._episode is None:
             raise gymnasium.error.ResetNeeded(
@@ -109,7 +111,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 "episode that has ended."
             )
         action = checked_action(action, self._acted)
-        episode, seen, told = self._program.step(self._episode, action)
+        episode, seen, told = self._step(self._episode, action)
         reward, over = np.asarray(told).tolist()
         info = self._verdict(episode, action) if over else {}
         self._episode = None if over else episode
@@ -118,7 +120,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return np.array(seen), reward, bool(over), False, info
 
     def _verdict(self, episode: Episode, action: np.ndarray) -> dict[str, Any]:
-        verdict = self._program.judge(episode, action)
+        verdict = self._judge(episode, action)
         return {
             "score": float(verdict.score),
             "loss": float(verdict.loss),

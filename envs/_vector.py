@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Key
+from numpy.typing import ArrayLike
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem, check_sizes
@@ -93,6 +94,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._acted = (num_envs, *self.role.acted)
         self._program = Program(self.role, functools.partial(vector, mode=self._mode))
+        self._reset, self._step = self._program.functions
         self._keys: Keys | None = None
         self._held: Held | None = None
 
@@ -136,12 +138,11 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if tasks is None:
             tasks = keys.ahead(1)[:, 0]
             keys.take(where)
-        if self._held is None:
-            self._held = self._program.reset(tasks, where, None)
-        self._held = self._program.reset(tasks, where, self._held)
-        return np.array(self._held.shown), {}
+        held = self._reset(tasks, where, None) if self._held is None else self._held
+        self._held = held = self._reset(tasks, where, held)
+        return np.array(held.shown), {}
 
-    def step(self, actions: np.ndarray):
+    def step(self, actions: ArrayLike):
         held, keys = self._ready()
         if self._mode is AutoresetMode.DISABLED and np.any(held.waiting):
             raise gymnasium.error.ResetNeeded(
@@ -149,7 +150,8 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
             )
         actions = checked_action(actions, self._acted)
-        self._held, stepped = self._program.step(held, actions, keys.ahead(1)[:, 0])
+        held, stepped = self._step(held, actions, keys.ahead(1)[:, 0])
+        self._held = held
         over, began = np.array(stepped.over), np.asarray(stepped.began)
         if began.any():
             keys.take(began)
@@ -158,7 +160,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             same = self._mode is AutoresetMode.SAME_STEP
             infos = _final(stepped, over) if same else _verdicts(stepped, over)
         rewards = np.asarray(stepped.reward).astype(np.float64)
-        return np.array(self._held.shown), rewards, over, np.zeros_like(over), infos
+        return np.array(held.shown), rewards, over, np.zeros_like(over), infos
 
     def rollout(
         self,

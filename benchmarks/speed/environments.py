@@ -14,6 +14,7 @@ The vector's steps go on over the ends of its episodes. The last lines are the r
 
 import argparse
 import time
+from typing import Any
 
 import equinox as eqx
 import gymnasium
@@ -42,7 +43,7 @@ def main():
 
 def single(pairs):
     """One step, as a multiple of the bare transition."""
-    env = gymnasium.make(
+    env: Any = gymnasium.make(
         "plasticgym/Xor-v0", rule="sgd", presentations_per_action=1, disable_env_checker=True
     ).unwrapped
     role, action = env.role, np.zeros(1, np.float32)
@@ -60,7 +61,7 @@ def single(pairs):
         now = episode
         for _ in range(STEPS):
             now, seen, reward, over = bare(arrays, now, action)
-            np.array(seen), np.array(reward), np.array(over)
+            _ = np.array(seen), np.array(reward), np.array(over)
 
     def ours():
         for _ in range(STEPS):
@@ -100,7 +101,7 @@ def sync(envs, pairs):
 
 def rollout(problem, presentations, number, pairs):
     """Steps per second, as a share of those of the scanned rollout."""
-    envs = gymnasium.make_vec(
+    envs: Any = gymnasium.make_vec(
         f"plasticgym/{problem}",
         num_envs=number,
         rule="sgd",

@@ -23,6 +23,7 @@ other settings of PPO reach from another seed in the worlds of the constants.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -309,7 +310,8 @@ def _setting():
 
 
 def _rate():
-    return float(pg.benchmarks.tuned(pg.benchmarks.suite("race-v0"), "sgd")[SETTING].rate)
+    rule: Any = pg.benchmarks.tuned(pg.benchmarks.suite("race-v0"), "sgd")[SETTING]
+    return float(rule.rate)
 
 
 def _here():
