@@ -24,6 +24,10 @@ from ._base import (
 )
 
 
+def _names(fields: Sequence[str]) -> tuple[str, ...]:
+    return (fields,) if isinstance(fields, str) else tuple(fields)
+
+
 @final
 class MetaGradient(AbstractAgent):
     r"""Descends the gradient of lifetimes by the genome, through the whole life.
@@ -80,7 +84,7 @@ class MetaGradient(AbstractAgent):
     warmup: int = eqx.field(static=True, default=0)
     horizon: int | None = eqx.field(static=True, default=None)
     segment: int | None = eqx.field(static=True, default=None)
-    fixed: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
+    fixed: tuple[str, ...] = eqx.field(static=True, default=(), converter=_names)
 
     def __check_init__(self):
         check_sizes(lives=self.lives)

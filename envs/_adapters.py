@@ -1,6 +1,7 @@
 """Environments in the forms of libraries that need not be installed."""
 
 import importlib
+import inspect
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -106,7 +107,8 @@ def to_evosax(
         problem: a registered name, or a problem.
         rule: a registered name, or a rule.
         lives: of each genome in an evaluation.
-        **options: those of the problem and of the rule.
+        **options: those of the problem and of the rule. An environment's own, `reach` and
+            `presentations_per_action`, are refused: a genome is given as it is, for life.
 
     Returns:
         An `evosax.problems.Problem`, whose solutions are vectors as
@@ -148,7 +150,7 @@ def to_evosax_meta(
         problems: registered names, or problems.
         rule: a registered name, or a rule.
         lives: of each genome in an evaluation.
-        **options: those of every problem and of the rule.
+        **options: those of every problem and of the rule, as for `to_evosax`.
 
     Returns:
         An `evosax.problems.MetaProblem`; `sample_params` draws one of the problems.
@@ -183,6 +185,12 @@ def to_evosax_meta(
 def _steering(problem: Any, rule: Any, options: dict[str, Any]) -> Steering:
     if rule is None:
         raise ValueError("`rule` must be a registered name or a rule, got None.")
+    for name, parameter in inspect.signature(Steering).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name in options:
+            raise ValueError(
+                f"`{name}` is an option of environments; leave it out, as a genome is given "
+                f"to evosax as it is and for a whole life, got {options[name]!r}."
+            )
     role = make_role(problem, rule, options)
     assert isinstance(role, Steering)
     return role
@@ -192,11 +200,14 @@ def _adapter(module: str, tool: str, package: str) -> ModuleType:
     """A module of this package that imports a tool.
 
     Raises:
-        ModuleNotFoundError: telling how to install the tool, if it is not there.
+        ModuleNotFoundError: telling what is missing, the tool or what it needs itself,
+            and how to install it.
     """
     try:
         return importlib.import_module(f".{module}", __package__)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"this adapter needs {tool}; install it with `pip install {package}`."
+            f"this adapter needs {tool}, and there is no module `{error.name}`; install it "
+            f"with `pip install {package}`.",
+            name=error.name,
         ) from error

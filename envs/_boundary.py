@@ -77,6 +77,8 @@ def task_key(task: Any) -> np.ndarray:
     Raises:
         ValueError: if `task` is not a whole number of at least 0 that makes a key.
     """
+    if isinstance(task, np.ndarray) and task.ndim == 0:
+        task = task[()]
     whole = isinstance(task, int | np.integer) and not isinstance(task, bool)
     if not whole or not 0 <= task < 2**32:
         raise ValueError(f"`task` must be a whole number from 0 to 2**32 - 1, got {task!r}.")

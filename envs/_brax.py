@@ -24,22 +24,24 @@ class BraxEnv(Env):
         self.role = role
 
     def reset(self, rng: jax.Array) -> State:
-        episode, seen = begun(self.role, rng)
+        episode, seen = begun(self.role, key=rng)
         zero = jnp.zeros(())
         return State(episode, seen.ravel(), zero, zero, {"score": zero, "diverged": zero})
 
     def step(self, state: State, action: jax.Array) -> State:
         now = moved(self.role, state.pipeline_state, action)
-        told = {"score": now.verdict.score, "diverged": now.verdict.diverged}
+        verdict = now.verdict
+        # The types of `reset`, which are those of brax's wrappers: a scan wants them equal.
+        metrics = {
+            "score": verdict.score.astype(float),
+            "diverged": verdict.diverged.astype(float),
+        }
         return state.replace(
             pipeline_state=now.episode,
             obs=now.observation.ravel(),
-            reward=now.reward.astype(jnp.float32),
-            done=now.over.astype(jnp.float32),
-            metrics={
-                **state.metrics,
-                **{name: value.astype(jnp.float32) for name, value in told.items()},
-            },
+            reward=now.reward.astype(float),
+            done=now.over.astype(float),
+            metrics={**state.metrics, **metrics},
         )
 
     @property
@@ -91,14 +93,15 @@ class NewWorlds(Wrapper):
     def reset(self, rng: jax.Array) -> State:
         first, following = _two(jax.random.key_data(typed(rng)))
         state = self.env.reset(first)
-        state.info["next_key"] = following
-        return state
+        return state.replace(info={**state.info, "next_key": following})
 
     def step(self, state: State, action: jax.Array) -> State:
         begun_anew = state.done.astype(bool)  # by the step before
-        state.info["steps"] = jnp.where(begun_anew, 0.0, state.info["steps"])
-        keys = state.info.pop("next_key")
-        state = self.env.step(state.replace(done=jnp.zeros_like(state.done)), action)
+        info = dict(state.info)  # that of the caller stays as it is
+        keys = info.pop("next_key")
+        info["steps"] = jnp.where(begun_anew, 0.0, info["steps"])
+        state = state.replace(done=jnp.zeros_like(state.done), info=info)
+        state = self.env.step(state, action)
         over, current = state.done.astype(bool), (state.pipeline_state, state.obs, keys)
 
         def renew():
@@ -109,8 +112,8 @@ class NewWorlds(Wrapper):
 
         # All lives are as long, so most steps end none.
         episodes, seen, keys = jax.lax.cond(over.any(), renew, lambda: current)
-        state.info["next_key"] = keys
-        return state.replace(pipeline_state=episodes, obs=seen)
+        info = {**state.info, "next_key": keys}
+        return state.replace(pipeline_state=episodes, obs=seen, info=info)
 
 
 def _two(keys: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from ._base import check_sizes
-from ._vector_play import (
+from ._check_vector_env_play import (
     Case,
     Stream,
     alike,
@@ -24,7 +24,7 @@ from ._vector_play import (
     restarting,
     short,
 )
-from ._vector_worlds import law_equal_to_single, law_new_worlds, registered, warn
+from ._check_vector_env_worlds import law_equal_to_single, law_new_worlds, registered, warn
 
 
 def check_vector_env(
@@ -49,11 +49,14 @@ def check_vector_env(
     - seeds: the same seed gives the same again; a whole number s is s, s + 1, ...;
     - isolation: acting differently in some environments, seeding or resetting them,
       changes no other one;
-    - new worlds: an episode that follows another is not the same again, where resets are
-      random;
+    - new worlds: an episode that follows another, by itself or after `reset()`, is not the
+      same again, where resets are random;
     - equality with single environments under the same seeds and actions, over the ends
-      of episodes: observations, rewards, flags and infos, apart from those that differ
-      between two single ones, such as clocks.
+      of episodes and after `reset()`: observations, rewards, flags and infos, apart from
+      those that differ between two single ones, such as clocks.
+
+    Where episodes are all equally long, those of NEXT_STEP and SAME_STEP end together, and
+    no trial shows whether an automatic reset changes an environment in mid-episode.
 
     Environments that share one generator, such as Gymnasium's `CartPoleVectorEnv`, are
     known by a `np_random_seed` that is not one per environment. Seeds by environment are
@@ -95,7 +98,7 @@ def check_vector_env(
     _law_spaces(env)
     _law_mode(env)
     acts, others = _draw_actions(env, seed, steps)
-    base = play(env, seed, by_clock(acts), steps=steps)
+    base = play(env, {"seed": seed}, by_clock(acts), steps=steps)
     apart = single is not None or np.shape(np.asarray(env.np_random_seed)) == (env.num_envs,)
     case = Case(env, seed, steps, tolerance, apart, acts, others, base)
     if not any(event.over for stream in base for event in stream.events):
@@ -106,13 +109,12 @@ def check_vector_env(
         law(case)
     for law in (_law_ignored_action, _law_reset_mask, _law_final_observation):
         law(case)
-    single = single or registered(env, apart)
-    if single is not None:
+    if single is None and apart:
+        single = registered(env)
+    if single is None:
+        law_new_worlds(case)
+    else:
         law_equal_to_single(case, single)
-        return
-    if apart:
-        warn("there is no single environment to compare with: pass `single`")
-    law_new_worlds(case)
 
 
 def _law_spaces(env: VectorEnv) -> None:
@@ -135,7 +137,7 @@ def _law_mode(env: VectorEnv) -> None:
 
 
 def _law_same_seed(case: Case) -> None:
-    again = play(case.env, case.seed, by_clock(case.acts), steps=case.steps)
+    again = play(case.env, {"seed": case.seed}, by_clock(case.acts), steps=case.steps)
     _demand_same(case, again, f"same seed: {case.seed} and the same actions, played again")
 
 
@@ -143,7 +145,7 @@ def _law_memory(case: Case) -> None:
     """What was returned is overwritten at once, and nothing else changes."""
     vandal = _Vandal(case.env)
     try:
-        streams = play(vandal, case.seed, by_clock(case.acts), steps=case.steps)
+        streams = play(vandal, {"seed": case.seed}, by_clock(case.acts), steps=case.steps)
         vandal.check_untouched()
         _demand_same(case, streams, "returned arrays overwritten by their owner")
     except Exception as error:
@@ -153,7 +155,7 @@ def _law_memory(case: Case) -> None:
 def _law_seed_per_environment(case: Case) -> None:
     """A whole number s means s, s + 1, and so on."""
     if case.apart:
-        listed = play(case.env, _seeds(case), by_clock(case.acts), steps=case.steps)
+        listed = play(case.env, {"seed": _seeds(case)}, by_clock(case.acts), steps=case.steps)
         _demand_same(case, listed, f"seeds: {_seeds(case)} in place of {case.seed}")
 
 
@@ -164,7 +166,7 @@ def _law_isolation(case: Case) -> None:
         tables = [(case.acts, case.others)[m][i] for i, m in enumerate(mask.astype(int))]
         streams = play(
             case.env,
-            seeds if case.apart else case.seed,
+            {"seed": seeds if case.apart else case.seed},
             by_clock(tables),
             steps=case.steps,
             restart=restarting(case, mask),
@@ -172,7 +174,7 @@ def _law_isolation(case: Case) -> None:
         # One generator for all is drawn from in another order once an episode ends.
         until = None if case.apart else _first_end(case.base + streams)
         changed = f"isolation: acting otherwise in {np.flatnonzero(mask)}"
-        _demand_same(case, streams, changed, np.flatnonzero(~mask), until)
+        _demand_same(case, streams, changed, who=np.flatnonzero(~mask), until=until)
 
 
 def _law_ignored_action(case: Case) -> None:
@@ -184,7 +186,7 @@ def _law_ignored_action(case: Case) -> None:
         table = case.others if stream.over else case.acts
         return table[i][stream.acted]
 
-    streams = play(case.env, case.seed, choose, steps=case.steps)
+    streams = play(case.env, {"seed": case.seed}, choose, steps=case.steps)
     _demand_same(case, streams, "NEXT_STEP: another action in the steps that must ignore it")
 
 
@@ -194,9 +196,9 @@ def _law_reset_mask(case: Case) -> None:
     if env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
         return
     seeds = [s + 1000 for s in _seeds(case)] if case.apart else case.seed + 1000
-    fresh = play(env, seeds, by_clock(case.acts), steps=0)
+    fresh = play(env, {"seed": seeds}, by_clock(case.acts), steps=0)
     for mask in (*(_halves(n) if case.apart else ()), np.ones(n, bool)):
-        before = play(env, case.seed, by_clock(case.acts), steps=2)
+        before = play(env, {"seed": case.seed}, by_clock(case.acts), steps=2)
         shown, _ = reset(env, seed=seeds, options={"reset_mask": mask.copy()})
         for i in np.flatnonzero(~mask).tolist():
             check_kept(i, before[i].events[-1].observation, shown[i])
@@ -232,6 +234,7 @@ def _demand_same(
     case: Case,
     streams: list[Stream],
     law: str,
+    *,
     who: Any = None,
     until: int | None = None,
 ) -> None:
@@ -243,7 +246,7 @@ def _demand_same(
                 break
             wrong = differs(event, expected, case.tolerance)
             if wrong is not None:
-                fail(law, (f"environment {i}, {wrong}"))
+                fail(law, f"environment {i}, {wrong}")
 
 
 def _first_end(streams: list[Stream]) -> int | None:

@@ -9,22 +9,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from evosax.problems import MetaProblem, Problem
-from evosax.problems.meta_problem import Params, State
-from flax import struct
+from evosax.problems.meta_problem import State
 from jaxtyping import Array, Float, Int, Key
 
 from ..rules import AbstractRule, genome, with_genome
 from ._base import AbstractProblem
 from ._functions import typed
 from ._lifetime import Lifetime, live
-from ._role import EPSILON
+from ._role import reward_of
 
 
-@struct.dataclass
-class Drawn(Params):
-    """Which problem was drawn."""
+@final
+class Drawn(eqx.Module):
+    """Which problem was drawn: the `params` of a `MetaProblem`.
 
-    problem: Array
+    **Arguments:**
+
+    - `problem`: its place among the problems.
+    """
+
+    problem: Int[Array, ""]
 
 
 @final
@@ -116,7 +120,7 @@ def _lived(
     def life(vector: Array, key: Array) -> tuple[Array, dict[str, Array]]:
         record = live(with_genome(rule, vector), problem, key=key)
         last = _last_loss(record, problem)
-        fitness = jnp.log(last + EPSILON) - jnp.log(problem.chance.loss + EPSILON)
+        fitness = -reward_of(problem.chance.loss, last)
         diverged = record.diverged.astype(fitness.dtype)
         return fitness, {"score": record.tests.score[-1], "diverged": diverged}
 

@@ -7,16 +7,16 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem
-from ._functions import begun, verdict_if
+from ._functions import begun, told, verdict_if
 from ._gymnasium import make_role, make_spaces
-from ._role import EPSILON, AbstractRole, Episode, observe, transition
+from ._role import AbstractRole, Episode, observe, reward_of, transition
 
 
 @final
 class LearningFuncEnv(FuncEnv):
     """A life as a `FuncEnv` of Gymnasium; `to_func_env` makes one.
 
-    Its functions are pure and compiled; `params` are the role that the agent has, by
+    Its functions are pure, and each is compiled; `params` are the role that the agent has, by
     default that of this environment. Everything random comes from the key of `initial`.
     `transition_info` holds `"score"`, `"loss"` and `"diverged"`, zeros until the last.
 
@@ -52,12 +52,12 @@ class LearningFuncEnv(FuncEnv):
         rng: Any,
         params: AbstractRole | None = None,
     ) -> Float[Array, ""]:
-        return jnp.log(state.paid + EPSILON) - jnp.log(next_state.paid + EPSILON)
+        return _reward(state, next_state)
 
     def terminal(
         self, state: Episode, rng: Any, params: AbstractRole | None = None
     ) -> Bool[Array, ""]:
-        return _over(self._given(params), state)
+        return _terminal(self._given(params), state)
 
     def transition_info(
         self,
@@ -105,7 +105,7 @@ def to_func_env(
 
 @eqx.filter_jit
 def _initial(role: AbstractRole, key: Array) -> Episode:
-    return begun(role, key)[0]
+    return begun(role, key=key)[0]
 
 
 @eqx.filter_jit
@@ -119,9 +119,18 @@ def _observation(role: AbstractRole, state: Episode) -> Float[Array, "..."]:
 
 
 @eqx.filter_jit
+def _reward(before: Episode, after: Episode) -> Float[Array, ""]:
+    return reward_of(before.paid, after.paid)
+
+
+@eqx.filter_jit
+def _terminal(role: AbstractRole, state: Episode) -> Bool[Array, ""]:
+    return _over(role, state)
+
+
+@eqx.filter_jit
 def _info(role: AbstractRole, action: Array, after: Episode) -> dict[str, Array]:
-    verdict = verdict_if(_over(role, after), role, after, action)
-    return {"score": verdict.score, "loss": verdict.loss, "diverged": verdict.diverged}
+    return told(verdict_if(role, _over(role, after), episode=after, action=action))
 
 
 def _over(role: AbstractRole, state: Episode) -> Bool[Array, ""]:

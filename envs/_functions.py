@@ -21,7 +21,7 @@ class Moved(NamedTuple):
     verdict: Verdict
 
 
-def begun(role: AbstractRole, key: Array) -> tuple[Episode, Array]:
+def begun(role: AbstractRole, *, key: Array) -> tuple[Episode, Array]:
     """A new life from a key, typed or raw, and what is seen of it."""
     episode = role.begin(key=typed(key))
     return episode, observe(role, episode)
@@ -30,24 +30,29 @@ def begun(role: AbstractRole, key: Array) -> tuple[Episode, Array]:
 def moved(role: AbstractRole, episode: Episode, action: Array) -> Moved:
     """One action. The network is tested only where a life is over."""
     episode, reward, over = transition(role, episode, action)
-    verdict = verdict_if(over, role, episode, action)
+    verdict = verdict_if(role, over, episode=episode, action=action)
     return Moved(episode, observe(role, episode), reward, over, verdict)
 
 
 def renewed(
-    role: AbstractRole, over: Bool[Array, ""], key: Array, current: tuple[Episode, Array]
+    role: AbstractRole, where: Bool[Array, ""], current: tuple[Episode, Array], *, key: Array
 ) -> tuple[Episode, Array]:
-    """A new life and what is seen of it where the current one is over."""
-    return if_needed(over, lambda key: begun(role, key), current, key)
+    """A new life and what is seen of it where asked for, else the current one."""
+    return if_needed(where, lambda key: begun(role, key=key), current, key)
 
 
 def verdict_if(
-    over: Bool[Array, ""], role: AbstractRole, episode: Episode, action: Array
+    role: AbstractRole, over: Bool[Array, ""], *, episode: Episode, action: Array
 ) -> Verdict:
     """The verdict of a life that is over, else zeros."""
     loss = jnp.zeros_like(episode.progress.loss)
     nothing = Verdict(jnp.zeros_like(episode.progress.score), loss, loss > 0)
     return if_needed(over, lambda *of: judge(role, *of), nothing, episode, action)
+
+
+def told(verdict: Verdict) -> dict[str, Array]:
+    """A verdict by the names that it has in an `info`."""
+    return {"score": verdict.score, "loss": verdict.loss, "diverged": verdict.diverged}
 
 
 def if_needed(

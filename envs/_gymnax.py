@@ -7,7 +7,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem
-from ._functions import Moved, begun, moved, renewed
+from ._functions import begun, moved, renewed, told
 from ._gymnasium import make_role
 from ._role import AbstractRole, Episode
 
@@ -155,33 +155,28 @@ def to_gymnax(
 
 @eqx.filter_jit
 def _reset(role: AbstractRole, key: Array):
-    episode, seen = begun(role, key)
+    episode, seen = begun(role, key=key)
     return seen, episode
 
 
 @eqx.filter_jit
 def _step_env(role: AbstractRole, state: Episode, action: Array):
     now = moved(role, state, action)
-    return now.observation, now.episode, now.reward, now.over, _info(now)
+    return now.observation, now.episode, now.reward, now.over, told(now.verdict)
 
 
 @eqx.filter_jit
 def _step(role: AbstractRole, key: Array, state: Episode, action: Array):
     now = moved(role, state, action)
-    following, shown = renewed(role, now.over, key, (now.episode, now.observation))
+    following, shown = renewed(role, now.over, (now.episode, now.observation), key=key)
     never = jnp.zeros_like(now.over)
-    told = {
+    info = {
         "terminated": now.over,
         "truncated": never,
         "final_observation": now.observation,
-        **_info(now),
+        **told(now.verdict),
     }
-    return shown, following, now.reward, now.over, never, told
-
-
-def _info(now: Moved) -> Info:
-    verdict = now.verdict
-    return {"score": verdict.score, "loss": verdict.loss, "diverged": verdict.diverged}
+    return shown, following, now.reward, now.over, never, info
 
 
 def _box() -> type:

@@ -30,11 +30,13 @@ class Keys:
 
     def seed(self, seeds: Sequence[int | None]) -> None:
         """Starts anew where there is a seed."""
-        for i, seed in enumerate(seeds):
-            if seed is not None:
-                self._seeded[i] = seeding.np_random(seed)
-                self._drawn[i] = draw_keys(self._seeded[i][0], self._drawn.shape[1])
-                self._used[i] = 0
+        new = {i: seeding.np_random(seed) for i, seed in enumerate(seeds) if seed is not None}
+        if len(new) == len(seeds):
+            self._drawn = self._drawn[:, :_AHEAD].copy()  # a rollout may have drawn many
+        for i, (rng, seed) in new.items():
+            self._seeded[i] = (rng, seed)
+            self._drawn[i] = draw_keys(rng, self._drawn.shape[1])
+            self._used[i] = 0
 
     def ahead(self, lives: int) -> np.ndarray:
         """The keys of so many lives to come, shape `(envs, lives, words)`."""

@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ._functions import begun, renewed, verdict_if
+from ._lifetime import select
 from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
 
 
@@ -66,7 +67,7 @@ def single(static: PyTree, structure: Any) -> Sequence[Callable]:
     """
 
     def reset(leaves, key):
-        return begun(_join(static, structure, leaves), key)
+        return begun(_join(static, structure, leaves), key=key)
 
     def step(leaves, episode, action):
         role = _join(static, structure, leaves)
@@ -92,7 +93,7 @@ def vector(static: PyTree, structure: Any, *, mode: AutoresetMode) -> Sequence[C
     def reset(leaves, keys, where, held):
         role = _join(static, structure, leaves)
         if held is None:
-            new = jax.eval_shape(jax.vmap(functools.partial(begun, role)), keys)
+            new = jax.eval_shape(jax.vmap(lambda key: begun(role, key=key)), keys)
             blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
             return Held(*blank, where)
         return jax.vmap(functools.partial(_followed, role))(held, where, keys)
@@ -106,11 +107,12 @@ def vector(static: PyTree, structure: Any, *, mode: AutoresetMode) -> Sequence[C
 
 
 def _disabled(role: AbstractRole, held: Held, action: Array, key: Array):
-    """What is over waits for its reset."""
+    """What is over waits for its reset, as it is."""
     episode, reward, over = transition(role, held.episode, action)
     over &= ~held.waiting
-    seen = observe(role, episode)
-    verdict = verdict_if(over, role, episode, action)
+    after = (episode, observe(role, episode))
+    episode, seen = select(held.waiting, (held.episode, held.shown), after)
+    verdict = verdict_if(role, over, episode=episode, action=action)
     reward = jnp.where(held.waiting, 0.0, reward)
     stepped = Stepped(seen, reward, over, verdict, jnp.zeros_like(over))
     return Held(episode, seen, held.waiting | over), stepped
@@ -139,7 +141,7 @@ STEPS: dict[AutoresetMode, Callable[..., tuple[Held, Stepped]]] = {
 
 def _followed(role: AbstractRole, held: Held, where: Bool[Array, ""], key: Array) -> Held:
     """With a new episode, from a raw key, where it is asked for."""
-    episode, shown = renewed(role, where, key, (held.episode, held.shown))
+    episode, shown = renewed(role, where, (held.episode, held.shown), key=key)
     return Held(episode, shown, held.waiting & ~where)
 
 

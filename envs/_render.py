@@ -31,8 +31,8 @@ class Renderer:
 
     Raises:
         ValueError: if there is no such mode.
-        gymnasium.error.DependencyNotInstalled: at the first picture, if matplotlib, or
-            pygame for a window, is not installed.
+        gymnasium.error.DependencyNotInstalled: if matplotlib, or pygame for a window, is
+            not installed.
     """
 
     def __init__(self, role: AbstractRole, mode: str):
@@ -43,7 +43,8 @@ class Renderer:
         self._role, self._mode = role, mode
         self._curve: list[tuple[float, float, float]] = []
         self._latest: tuple[Episode, np.ndarray] | None = None
-        self._picture: Any = None
+        self._picture = _picture()
+        self._open = _window() if mode == "human" else None
         self._window: Any = None
 
     def begin(self, episode: Episode) -> None:
@@ -52,7 +53,7 @@ class Renderer:
         self.follow(episode, np.zeros(self._role.acted, np.float32))
 
     def follow(self, episode: Episode, action: np.ndarray) -> None:
-        """The life after an action; of a vector of lives, that of one of them."""
+        """The life after an action."""
         progress = episode.progress
         point = (int(episode.life.time), float(progress.loss), float(progress.score))
         self._curve.append(point)
@@ -68,13 +69,11 @@ class Renderer:
         """
         if self._latest is None:
             raise gymnasium.error.ResetNeeded("`render` needs a life: call `reset` first.")
-        if self._picture is None:
-            self._picture = _picture()
         pixels = self._picture.draw(look(self._role, *self._latest, self._curve))
-        if self._mode == "rgb_array":
+        if self._open is None:
             return pixels
         if self._window is None:
-            self._window = _window(pixels.shape)
+            self._window = self._open(pixels.shape[1], pixels.shape[0], RENDER_FPS)
         self._window.show(pixels)
         return None
 
@@ -82,7 +81,7 @@ class Renderer:
         """Closes the window, if there is one."""
         if self._window is not None:
             self._window.close()
-        self._window = self._picture = self._latest = None
+        self._window = self._latest = None
 
 
 def _picture() -> Any:
@@ -95,7 +94,7 @@ def _picture() -> Any:
     return Picture()
 
 
-def _window(shape: tuple[int, ...]) -> Any:
+def _window() -> Any:
     try:
         from ._window import Window
     except ModuleNotFoundError as error:
@@ -103,4 +102,4 @@ def _window(shape: tuple[int, ...]) -> Any:
             '`render_mode="human"` needs pygame; install it with '
             '`pip install "plasticgym[render]"`.'
         ) from error
-    return Window(shape[1], shape[0], RENDER_FPS)
+    return Window

@@ -135,18 +135,34 @@ def transition(
         loss of the training stream up to which reward has been paid, at first that of
         chance, and $L'$ the one after the action; and whether the life is over.
     """
-    after = role.act(episode, jnp.clip(action.astype(float), -1.0, 1.0))
+    after = role.act(episode, _bounded(role, action))
     loss = after.progress.loss
-    reward = jnp.log(episode.paid + EPSILON) - jnp.log(loss + EPSILON)
+    reward = reward_of(episode.paid, loss)
     over = after.life.time >= role.problem.presentations
     return Episode(after.life, after.progress, loss), reward, over
 
 
+def reward_of(paid: Float[Array, ""], loss: Float[Array, ""]) -> Float[Array, ""]:
+    """What is paid when the loss comes down from `paid`."""
+    return jnp.log(paid + EPSILON) - jnp.log(loss + EPSILON)
+
+
 def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]) -> Verdict:
     """How a life that is over, after `action`, did on the validation part."""
-    rule = role.rule(jnp.clip(action.astype(float), -1.0, 1.0))
+    rule = role.rule(_bounded(role, action))
     outcome, diverged = examine(rule, role.problem, episode.life, part="validation")
     return Verdict(outcome.score, episode.progress.loss, diverged)
+
+
+def _bounded(role: AbstractRole, action: Array) -> Float[Array, " actions"]:
+    """The action clipped to [-1, 1].
+
+    Raises:
+        ValueError: while tracing, if it has another shape.
+    """
+    if action.shape != role.acted:
+        raise ValueError(f"`action` must have shape {role.acted}, got shape {action.shape}.")
+    return jnp.clip(action.astype(float), -1.0, 1.0)
 
 
 def root_mean_square(values: Array) -> Float[Array, ""]:

@@ -80,7 +80,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._program = Program(self.role, single)
         self._reset, self._step, self._judge = self._program.functions
         self._episode = None
-        self._closed = False
+        self._closed, self._warm = False, False
         self.render_mode = render_mode
         self._renderer = None if render_mode is None else Renderer(self.role, render_mode)
 
@@ -99,6 +99,10 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if key is None:
             key = draw_keys(self.np_random, 1)[0]
         self._episode, seen = self._reset(key)
+        if not self._warm:  # so that nothing is compiled at the end of the first life
+            task_key(0)
+            self._judge(self._episode, np.zeros(self._acted, np.float32))
+            self._warm = True
         if self._renderer is not None:
             self._renderer.begin(self._episode)
         return np.array(seen), {}

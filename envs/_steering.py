@@ -106,7 +106,8 @@ class Steering(AbstractRole):
 
     def see(self, episode: Episode) -> Float[Array, " columns"]:
         problem, progress = self.problem, episode.progress
-        left = (1.0 - episode.life.time / problem.presentations).astype(progress.loss.dtype)
+        left = (problem.presentations - episode.life.time) / problem.presentations
+        left = left.astype(progress.loss.dtype)
         chance = jnp.log(problem.chance.loss + EPSILON)
         losses = [jnp.log(x + EPSILON) - chance for x in (progress.loss, progress.best_loss)]
         sizes = [jnp.log1p(root_mean_square(x)) for x in _states(episode.life.state).values()]

@@ -44,7 +44,8 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         problem: a registered name, or a problem.
         num_envs: how many.
         rule: a registered name, or a rule; `None` if you are the rule.
-        autoreset_mode: a `gymnasium.vector.AutoresetMode` or its value.
+        autoreset_mode: a `gymnasium.vector.AutoresetMode` or its value, such as
+            `"NextStep"`; only with the value can the `spec` be written as JSON.
         render_mode: `None`; single environments have pictures.
         **options: as for `LearningEnv`.
 
@@ -138,9 +139,14 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if tasks is None:
             tasks = keys.ahead(1)[:, 0]
             keys.take(where)
-        held = self._reset(tasks, where, None) if self._held is None else self._held
-        self._held = held = self._reset(tasks, where, held)
-        return np.array(held.shown), {}
+        held = self._held
+        if held is None:
+            task_key(0)  # so that nothing is compiled later
+            held = self._reset(tasks, where, None)
+        held = self._reset(tasks, where, held)
+        shown = np.array(held.shown)
+        self._held = held
+        return shown, {}
 
     def step(self, actions: ArrayLike):
         held, keys = self._ready()
@@ -150,11 +156,13 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
             )
         actions = checked_action(actions, self._acted)
+        # The step uses up what is held: if it is interrupted, there is nothing to go on with.
+        self._held = None
         held, stepped = self._step(held, actions, keys.ahead(1)[:, 0])
-        self._held = held
         over, began = np.array(stepped.over), np.asarray(stepped.began)
         if began.any():
             keys.take(began)
+        self._held = held
         infos: dict[str, Any] = {}
         if over.any():
             same = self._mode is AutoresetMode.SAME_STEP
@@ -176,8 +184,10 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         Args:
             policy: from observations of shape `(num_envs, *observed)` to actions of shape
-                `(num_envs, *acted)`; it may be a pytree, such as an `equinox.Module`,
-                whose arrays can change without a new compilation.
+                `(num_envs, *acted)`, clipped to [-1, 1]; one that is not a number makes
+                its life diverge. A pytree, such as an `equinox.Module`, can change its
+                arrays without a new compilation; another function, as a new `lambda` is,
+                compiles anew.
             steps: how many, at least 1.
             key: for a policy that draws: it is called `policy(observations, key=...)`.
 
@@ -204,7 +214,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         held, keys = self._ready()
         check_sizes(steps=steps)
-        self._held, begun, met = scanned(
+        held, begun, met = scanned(
             self.role,
             self._mode,
             policy,
@@ -214,6 +224,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             steps=steps,
         )
         keys.take(np.asarray(begun))
+        self._held = held
         return met
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -234,27 +245,24 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         """One seed per environment; `None` goes on with the generator that there is."""
-        if seed is None or isinstance(seed, int | np.integer):
-            return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(
-                f"`seed` must be a whole number or {self.num_envs} of them, one per "
-                f"environment, got {len(seed)}."
-            )
-        return list(seed)
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + i for i in range(self.num_envs)]
+        return [None] * self.num_envs if seed is None else self._one_each("seed", seed)
 
     def _tasks(self, task: Any) -> np.ndarray | None:
         """The keys of the tasks that were asked for."""
         if task is None:
             return None
-        if not isinstance(task, Sequence | np.ndarray):
-            return np.stack([task_key(task)] * self.num_envs)
-        if len(task) != self.num_envs:
+        tasks = self._one_each("task", task) if np.ndim(task) else [task] * self.num_envs
+        return np.stack([task_key(each) for each in tasks])
+
+    def _one_each(self, name: str, values: Any) -> list[Any]:
+        if np.ndim(values) != 1 or len(values) != self.num_envs:
             raise ValueError(
-                f"`task` must be a whole number or {self.num_envs} of them, one per "
-                f"environment, got {len(task)}."
+                f"`{name}` must be a whole number or {self.num_envs} of them, one per "
+                f"environment, got {values!r}."
             )
-        return np.stack([task_key(each) for each in task])
+        return list(values)
 
 
 def _final(stepped: Stepped, over: np.ndarray) -> dict[str, Any]:

@@ -52,9 +52,14 @@ def write(path: str, shown: list[np.ndarray], milliseconds: int) -> None:
     )
 
 
+def main(path: str, **options: object) -> float:
+    """Writes the animation, with options of the problem, and returns the score."""
+    shown, score = pictures("Moons-v0", seed=0, rule="blur", genome="shipped", **options)
+    write(path, shown[::EVERY], milliseconds=200)
+    return score
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    shown, score = pictures("Moons-v0", seed=0, rule="blur", genome="shipped")
-    write(sys.argv[1], shown[::EVERY], milliseconds=200)
-    print(f"the score on the validation part is {score:.3f}")
+    print(f"the score on the validation part is {main(sys.argv[1]):.3f}")

@@ -80,6 +80,38 @@ def test_with_the_wrapper_of_brax_the_first_world_comes_back(xor):
     np.testing.assert_array_equal(first, after)
 
 
+@pytest.mark.parametrize("of", ["life", "our wrapper", "wrapper of brax"])
+def test_in_double_precision_a_step_keeps_the_types_of_reset(of):
+    """Trainers scan over steps."""
+    training = pytest.importorskip("brax.envs.wrappers.training")
+    with jax.enable_x64(True):
+        xor = pg.envs.plane("xor", hidden=(4,), batch=8, presentations=6)
+        env = pg.envs.to_brax(xor, **SMALL)
+        key, zeros = jax.random.PRNGKey(0), jnp.zeros(env.action_size)
+        if of != "life":
+            env = (env.wrap if of == "our wrapper" else training.wrap)(env, env.episode_length)
+            key, zeros = jnp.stack([key, key]), jnp.stack([zeros, zeros])
+        before = jax.eval_shape(env.reset, key)
+        assert jax.eval_shape(env.step, before, zeros) == before
+        assert before.pipeline_state.progress.loss.dtype == before.reward.dtype == jnp.float64
+        assert before.obs.dtype == jnp.float32
+
+
+def test_a_state_can_be_stepped_twice(xor):
+    env = pg.envs.to_brax(xor, **SMALL)
+    env = env.wrap(env, env.episode_length)
+    state = env.reset(jax.random.split(jax.random.PRNGKey(0), 2))
+    for _ in range(2):  # the second step ends all lives
+        kept = jax.tree.map(np.asarray, state.info)
+        following, again = (env.step(state, jnp.zeros((2, 1))) for _ in range(2))
+        same = jax.tree.map(np.array_equal, following.info, again.info)
+        assert jax.tree.all(same)
+        assert jax.tree.all(jax.tree.map(np.array_equal, state.info, kept))
+        np.testing.assert_array_equal(following.obs, again.obs)
+        state = following
+    assert state.done.all()
+
+
 def small(factory):
     """Networks of one small layer, which compile soon."""
     return lambda *args, **kwargs: factory(*args, **kwargs, hidden_layer_sizes=(8,))

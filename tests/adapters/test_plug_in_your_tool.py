@@ -12,16 +12,19 @@ pytestmark = [pytest.mark.adapters, pytest.mark.filterwarnings("default")]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "plug-in-your-tool.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = [
+    (section, block)
+    for section in PAGE.split("\n## ")
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+]
 TOOLS = ["stable_baselines3", "torch", "brax", "gymnax", "evosax", "cma", "nevergrad", "optuna"]
 
 
-def tool(block: str) -> str:
-    """The last name that a block imports from others: it says what the block is about."""
+def tool(section: str, block: str) -> str:
+    """What a block is about: the tool it imports, its view, or else what its section names."""
     found = re.findall(r"^(?:import|from) (\w+)", block, re.MULTILINE)
-    view = re.findall(r"\bto_(\w+)\(|make_vec", block)
     others = [name for name in found if name in TOOLS]
-    return (others or [name for name in view if name] or ["gymnasium"])[0]
+    return (others or re.findall(r"\bto_(\w+)\(", block) or re.findall(r"\w+", section))[0]
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -31,13 +34,15 @@ def test_the_tools_are_there(name):
 
 
 def test_every_tool_has_a_block():
-    assert {tool(block) for block in BLOCKS} >= {
-        *("gymnasium", "gymnax", "func_env", "stable_baselines3", "brax"),
+    assert {tool(*of) for of in BLOCKS} == {
+        *("Gymnasium", "gymnax", "func_env", "stable_baselines3", "CleanRL", "brax"),
         *("evosax", "cma", "nevergrad", "optuna"),
     }
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=tool)
+@pytest.mark.parametrize(
+    "block", [block for _, block in BLOCKS], ids=[tool(*of) for of in BLOCKS]
+)
 def test_the_block_runs(block, capsys):
     exec(compile(block, "plug-in-your-tool.md", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out

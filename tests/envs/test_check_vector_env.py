@@ -183,6 +183,46 @@ class SameWorld(Walks):
         return super().begin(i, self.kept[i])
 
 
+class ResetRepeats(Walks):
+    """A reset without a seed takes the last one; automatic resets draw new worlds."""
+
+    def reset(self, *, seed=None, options=None):
+        if "reset_mask" not in (options or {}):
+            seed = self.kept = getattr(self, "kept", 0) if seed is None else seed
+        return super().reset(seed=seed, options=options)
+
+
+class ResetDoesNothing(Walks):
+    def reset(self, *, seed=None, options=None):
+        if seed is None and "reset_mask" not in (options or {}):
+            return self.observed(), {}
+        return super().reset(seed=seed, options=options)
+
+
+class ResetRefusesNoOptions(Walks):
+    def reset(self, *, seed=None, options=None):
+        if options == {}:
+            raise ValueError("no options")
+        return super().reset(seed=seed, options=options)
+
+
+class ResetForgetsTheEnd(Walks):
+    """In NEXT_STEP the step after a reset begins one episode more."""
+
+    def reset(self, *, seed=None, options=None):
+        done = self.done
+        returned = super().reset(seed=seed, options=options)
+        if seed is None:
+            self.done = done
+        return returned
+
+
+class ClaimsForAll(Walks):
+    def mask(self, infos, over):
+        if over.any():
+            infos["_age"] = np.ones_like(over)
+
+
 class Acts(Walks):
     def begin_next(self, i, action):
         info = super().begin_next(i, action)
@@ -297,6 +337,11 @@ FAULTS = [
     (TouchesNeighbour, MODES, "isolation: "),
     (DrawsOfNeighbour, MODES, "isolation: "),
     (SameWorld, MODES, "single: environment"),
+    (ResetRepeats, MODES, r"single: .*after `reset\(\)`, step 0: observation"),
+    (ResetDoesNothing, MODES, r"single: .*after `reset\(\)`, step 0: observation"),
+    (ResetRefusesNoOptions, MODES, r"reset: `reset\(options=\{\}\)` must .*'no options'"),
+    (ResetForgetsTheEnd, [NEXT], r"single: .*after `reset\(\)`, step [1-3]: "),
+    (ClaimsForAll, [NEXT, DISABLED], r"single: .*a mask claims \['age'\]"),
     (Acts, [NEXT], "NEXT_STEP: another action"),
     (ActsUnseen, [NEXT], "NEXT_STEP: another action"),
     (PaysForReset, [NEXT], "NEXT_STEP: .*reward must be 0"),
@@ -340,6 +385,30 @@ def test_what_needs_no_single_environment(mode):
         pytest.raises(AssertionError, match="new worlds: environment 0"),
     ):
         check_vector_env(SameWorld(mode), steps=25)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("fault", "match"),
+    [
+        (ResetRepeats, r"environment 0, after `reset\(\)`: each new episode repeats"),
+        (ResetDoesNothing, r"environment 0, after `reset\(\)`: .*shown before"),
+        (ResetRefusesNoOptions, "reset: .*'no options'"),
+    ],
+)
+def test_resets_need_no_single_environment(mode, fault, match):
+    with (
+        pytest.warns(UserWarning, match="pass `single`"),
+        pytest.raises(AssertionError, match=match),
+    ):
+        check_vector_env(fault(mode), steps=25)
+
+
+def test_a_single_environment_that_cannot_be_made_is_told():
+    envs = Walks()
+    envs.spec = gymnasium.envs.registration.EnvSpec("Lost-v0", entry_point="nowhere:Lost")
+    with pytest.warns(UserWarning, match="single Lost-v0 cannot be made.*No module named"):
+        check_vector_env(envs, steps=25)
 
 
 def test_a_deterministic_environment_may_repeat_its_world():

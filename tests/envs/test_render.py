@@ -84,6 +84,7 @@ def is_blue(colour):
     return colour[2] > colour[0] + 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(pg.rules.RULES))
 def test_every_rule_can_be_looked_at(name):
     drawn = frames(steering(pg.rules.make(name)))
@@ -92,6 +93,7 @@ def test_every_rule_can_be_looked_at(name):
     assert not any(np.shares_memory(a, b) for a, b in itertools.pairwise(drawn))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "role",
     [
@@ -277,12 +279,8 @@ def test_a_missing_library_is_named(monkeypatch, library, mode, extra, users):
     for module in users:
         monkeypatch.delitem(sys.modules, f"plasticgym.envs.{module}", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
-    role = steering(pg.rules.SGD())
-    renderer = Renderer(role, mode)
-    renderer._curve = [(0, 0.7, 0.5)]
-    renderer._latest = (role.begin(key=jax.random.key(0)), np.zeros(role.acted, np.float32))
     with pytest.raises(gymnasium.error.DependencyNotInstalled, match=f"plasticgym.{extra}"):
-        renderer.draw()
+        Renderer(steering(pg.rules.SGD()), mode)
 
 
 @pytest.fixture
@@ -334,6 +332,7 @@ def make(**options):
     return gymnasium.make("plasticgym/Moons-v0", **SMALL | options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"rule": "blur"}], ids=["rule", "steer"])
 @pytest.mark.parametrize("mode", RENDER_MODES)
 def test_check_env(mode, options, unseen):

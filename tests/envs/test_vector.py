@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 import plasticgym  # noqa: F401  (for the ids)
@@ -170,12 +171,13 @@ def test_a_rollout_is_the_same_steps(mode, role):
     role = ROLES[role]
     scanned, stepped = (make_vec(3, autoreset_mode=mode, **role) for _ in range(2))
     policy = mean(scanned)
-    steps = scanned.unwrapped.role.actions if mode is AutoresetMode.DISABLED else 9
+    last = scanned.unwrapped.role.actions if mode is AutoresetMode.DISABLED else 9
+    steps = last + 3 if mode is AutoresetMode.DISABLED else last
     for envs in (scanned, stepped):
         envs.reset(seed=4)
     for _ in range(2):  # a second one goes on where the first one stopped
         met = scanned.unwrapped.rollout(policy, steps)
-        for t in range(steps):
+        for t in range(last):
             seen, rewards, over, _, infos = stepped.step(np.asarray(met.actions[t]))
             assert np.allclose(met.rewards[t], rewards, atol=1e-5)
             assert met.terminated[t].tolist() == over.tolist()
@@ -185,11 +187,33 @@ def test_a_rollout_is_the_same_steps(mode, role):
                 told = infos.get("final_info", infos)["score"]
                 assert np.allclose(np.where(over, met.verdict.score[t], 0), told, atol=1e-5)
         if mode is AutoresetMode.DISABLED:
+            # What is over stays as it was and earns nothing.
+            assert not met.rewards[last:].any()
+            assert not met.terminated[last:].any()
+            assert np.allclose(met.observations[last:], seen[None], atol=1e-5)
             for envs in (scanned, stepped):
                 envs.reset(options={"reset_mask": np.ones(3, bool)})
     # and both go on alike
     actions = np.zeros(scanned.action_space.shape, np.float32)
     assert np.allclose(scanned.step(actions)[0], stepped.step(actions)[0], atol=1e-5)
+
+
+def test_an_interrupted_step_leaves_an_environment_that_resets():
+    envs, fresh = make_vec(3), make_vec(3)
+    first, _ = envs.reset(seed=0)
+    step, envs.unwrapped._step = envs.unwrapped._step, interrupted
+    with pytest.raises(KeyboardInterrupt):
+        envs.step(np.zeros((3, 22)))
+    envs.unwrapped._step = step
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        envs.step(np.zeros((3, 22)))
+    fresh.reset(seed=0)
+    assert np.array_equal(envs.reset()[0], fresh.reset()[0])
+    assert not np.allclose(envs.reset()[0], first)
+
+
+def interrupted(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_a_rollout_draws_from_its_key():
@@ -300,9 +324,14 @@ def test_a_neighbour_is_left_alone():
 
 
 def test_data_are_held_once():
-    envs, one = make_vec(64, rule="sgd"), make(rule="sgd")
-    held = [sum(x.nbytes for x in env.unwrapped._program.leaves) for env in (envs, one)]
-    assert held[0] == held[1]
+    options = {"rule": "sgd", "hidden": (2,), "batch": 1, "presentations": 2}
+    envs: Any = gymnasium.make_vec("plasticgym/Digits-v0", num_envs=64, **options)
+    envs.reset(seed=0)
+    program = sum(x.nbytes for x in envs._program.leaves)
+    held = sum(x.nbytes for x in jax.tree.leaves(envs._held))
+    data = envs.role.problem.train.inputs.nbytes
+    assert program > data
+    assert held < 64 * 4000 < 64 * data  # each holds its network and the order of its world
 
 
 def test_bad_numbers_of_environments(unchecked):
@@ -326,6 +355,10 @@ def test_tasks_of_a_vector(unchecked):
     assert np.allclose(envs.reset(options={"task": 4})[0], both[[0, 0, 0]], atol=1e-6)
     with pytest.raises(ValueError, match="`task` must be a whole number or 3 of them"):
         envs.reset(options={"task": [1, 2]})
+    for seed in ([5, -1, 3], [5, 6], 2.5, [[1], [2], [3]]):
+        with pytest.raises((ValueError, gymnasium.error.Error)):
+            envs.reset(seed=seed)
+    assert envs.np_random_seed != (5, 1, 2)
     with pytest.raises(ValueError, match="`seed` must be a whole number or 3 of them"):
         envs.reset(seed=[1])
 
@@ -350,6 +383,14 @@ def test_bad_masks(mask, match, unchecked):
         envs.reset(seed=5, options={"reset_mask": mask})
     assert np.array_equal(envs.step(zero)[0], fresh.step(zero)[0])
     assert envs.np_random_seed == (0, 1, 2)
+
+
+def test_the_spec_can_be_written_down():
+    envs = make_vec(3, autoreset_mode="NextStep", rule="sgd")
+    spec = EnvSpec.from_json(envs.spec.to_json())
+    again: Any = gymnasium.make_vec(spec)
+    assert again.num_envs == 3
+    assert again.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
 
 
 def test_bad_modes_and_orders(unchecked):

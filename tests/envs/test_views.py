@@ -192,6 +192,29 @@ def test_unknown_options_are_named(view):
         view("Xor-v0", rule="sgd", presentation=3)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("role", "action", "shapes"),
+    [
+        ({"rule": "momentum"}, 0.5, r"\(2,\), got shape \(\)"),
+        ({"tier": "gradient"}, jnp.zeros(50), r"\(22,\), got shape \(50,\)"),
+    ],
+)
+def test_actions_of_another_shape_are_refused(xor, role, action, shapes):
+    match = f"`action` must have shape {shapes}"
+    key = jax.random.key(0)
+    gymnax, func_env = to_gymnax(xor, **role), to_func_env(xor, **role)
+    _, state = gymnax.reset(key)
+    for step in (
+        lambda: gymnax.step(key, state, action),
+        lambda: gymnax.step_env(key, state, action, gymnax.default_params),
+        lambda: func_env.transition(state, action, key),
+        lambda: func_env.transition_info(state, action, state),
+    ):
+        with pytest.raises(ValueError, match=match):
+            step()
+
+
 # What is computed only where it is needed.
 
 
@@ -259,6 +282,25 @@ def test_without_the_tool_the_package_is_named(module, package, make, monkeypatc
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModuleNotFoundError, match=f"pip install {package}`"):
         make()
+
+
+def test_what_a_tool_itself_lacks_is_named(monkeypatch):
+    for name in list(sys.modules):
+        if name.split(".")[0] == "evosax" or name.endswith("envs._evosax"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "flax", None)
+    match = "no module `flax.*`; install it with `pip install evosax`"
+    with pytest.raises(ModuleNotFoundError, match=match):
+        pg.envs.to_evosax("Xor-v0", rule="sgd")
+
+
+@pytest.mark.parametrize("option", [{"presentations_per_action": 5}, {"reach": 7.0}])
+def test_evosax_refuses_the_options_of_environments(option):
+    match = f"`{next(iter(option))}` is an option of environments"
+    with pytest.raises(ValueError, match=match):
+        pg.envs.to_evosax("Xor-v0", rule="sgd", **option)
+    with pytest.raises(ValueError, match=match):
+        pg.envs.to_evosax_meta(["Xor-v0"], rule="sgd", **option)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -11,7 +11,8 @@ from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 class Event(NamedTuple):
     """What one environment tells: a transition, or, without a reward, a new episode.
 
-    `call` counts the steps of the vector environment; the first reset is call 0.
+    `call` counts the steps of the vector environment; the first reset is call 0. `masked`
+    are the names that a mask of the infos claims for this environment.
     """
 
     call: int
@@ -20,6 +21,7 @@ class Event(NamedTuple):
     reward: float | None = None
     terminated: bool = False
     truncated: bool = False
+    masked: frozenset[str] = frozenset()
 
     @property
     def begins(self) -> bool:
@@ -68,7 +70,7 @@ def fail(law: str, told: str) -> NoReturn:
 
 def play(
     env: VectorEnv,
-    seed: int | list[int],
+    asked: dict[str, Any],
     choose: Choose,
     *,
     steps: int,
@@ -76,16 +78,17 @@ def play(
 ) -> list[Stream]:
     """Resets and steps an environment, holds it to the laws of its mode, and takes notes.
 
-    `choose` is asked for the ignored action of NEXT_STEP too: then the stream is over.
-    `restart` is for DISABLED alone.
+    The reset is `env.reset(**asked)`. `choose` is asked for the ignored action of
+    NEXT_STEP too: then the stream is over. `restart` is for DISABLED alone.
     """
     streams = [Stream() for _ in range(env.num_envs)]
-    observations, infos = reset(env, seed=seed)
-    _begin(streams, 0, observations, infos, np.ones(env.num_envs, bool))
+    observations, infos = reset(env, **asked)
+    everyone = np.ones(env.num_envs, bool)
+    _begin(streams, observations, infos, call=0, who=everyone)
     disabled = env.metadata["autoreset_mode"] is AutoresetMode.DISABLED
     for call in range(1, steps + 1):
         chosen = [choose(i, stream) for i, stream in enumerate(streams)]
-        _step(env, streams, call, _batch(env, chosen))
+        _step(env, streams, _batch(env, chosen), call=call)
         mask = np.array([stream.over for stream in streams])
         if restart is not None:
             mask |= restart(call)
@@ -93,7 +96,7 @@ def play(
             observations, infos = reset(env, options={"reset_mask": mask.copy()})
             for i in np.flatnonzero(~mask).tolist():
                 check_kept(i, streams[i].events[-1].observation, observations[i])
-            _begin(streams, call, observations, infos, mask)
+            _begin(streams, observations, infos, call=call, who=mask)
     return streams
 
 
@@ -117,54 +120,57 @@ def reset(env: VectorEnv, **asked: Any) -> tuple[list[Any], dict[str, Any]]:
     return _split(env, observations), infos
 
 
-def _step(env: VectorEnv, streams: list[Stream], call: int, actions: Any) -> None:
+def _step(env: VectorEnv, streams: list[Stream], actions: Any, *, call: int) -> None:
     """One step, noted by environment as the mode says."""
     returned = env.step(actions)
     if not (isinstance(returned, tuple) and len(returned) == 5):
         fail("types", f"`step` must return five things, got {short(returned)}")
     observations, rewards, terminations, truncations, infos = copy.deepcopy(returned)
     floats, n = (np.float32, np.float64), env.num_envs
-    _check_array("rewards", rewards, floats, n)
+    _check_array("rewards", rewards, floats, n=n)
     if not np.isfinite(rewards).all():
         fail("types", f"rewards must be finite, got {rewards}")
-    _check_array("terminations", terminations, (np.bool_,), n)
-    _check_array("truncations", truncations, (np.bool_,), n)
+    _check_array("terminations", terminations, (np.bool_,), n=n)
+    _check_array("truncations", truncations, (np.bool_,), n=n)
     _check_infos(infos, n)
     shown, over = _split(env, observations), terminations | truncations
     mode = env.metadata["autoreset_mode"]
     waiting = np.array([stream.over for stream in streams])
     last, told = shown, infos
     if mode is AutoresetMode.SAME_STEP:
-        last, told = _final(env, infos, shown, over)
+        last, told = _final(env, infos, shown, over=over)
     for i, stream in enumerate(streams):
         if waiting[i]:  # in NEXT_STEP; elsewhere a new episode has begun by now
-            _check_ignored(i, call, rewards[i], over[i])
+            if rewards[i] != 0 or over[i]:
+                fail(
+                    "NEXT_STEP",
+                    f"step {call} begins a new episode of environment {i}: reward must be 0 "
+                    f"and flags False, got {rewards[i]} and {bool(over[i])}",
+                )
             continue
-        info = info_of(told if over[i] else infos, i)
+        of = told if over[i] else infos
         flags = bool(terminations[i]), bool(truncations[i])
-        stream.add(Event(call, last[i], info, float(rewards[i]), *flags))
+        event = Event(call, last[i], info_of(of, i), float(rewards[i]), *flags)
+        stream.add(event._replace(masked=masked(of, i)))
     begins = over if mode is AutoresetMode.SAME_STEP else waiting
-    _begin(streams, call, shown, infos, begins)
+    _begin(streams, shown, infos, call=call, who=begins)
 
 
 def _begin(
-    streams: list[Stream], call: int, shown: list[Any], infos: dict[str, Any], who: np.ndarray
+    streams: list[Stream],
+    shown: list[Any],
+    infos: dict[str, Any],
+    *,
+    call: int,
+    who: np.ndarray,
 ) -> None:
     for i in np.flatnonzero(who).tolist():
-        streams[i].add(Event(call, shown[i], info_of(infos, i)))
-
-
-def _check_ignored(i: int, call: int, reward: Any, over: Any) -> None:
-    if reward != 0 or over:
-        fail(
-            "NEXT_STEP",
-            f"step {call} begins a new episode of environment {i}: reward must be 0 "
-            f"and flags False, got {reward} and {bool(over)}",
-        )
+        event = Event(call, shown[i], info_of(infos, i), masked=masked(infos, i))
+        streams[i].add(event)
 
 
 def _final(
-    env: VectorEnv, infos: dict[str, Any], shown: list[Any], over: np.ndarray
+    env: VectorEnv, infos: dict[str, Any], shown: list[Any], *, over: np.ndarray
 ) -> tuple[list[Any], dict[str, Any]]:
     """The last observations and infos that SAME_STEP owes to those that are over."""
     for name in ("final_obs", "final_info"):
@@ -227,7 +233,7 @@ def _check_inside(space: gymnasium.Space, value: Any, name: str) -> None:
         fail("types", f"{name} must lie in {space}, got {short(value)}")
 
 
-def _check_array(name: str, value: Any, dtypes: tuple[type, ...], n: int) -> None:
+def _check_array(name: str, value: Any, dtypes: tuple[type, ...], *, n: int) -> None:
     if not (isinstance(value, np.ndarray) and value.dtype in dtypes and value.shape == (n,)):
         fail(
             "types",
@@ -242,7 +248,7 @@ def _check_infos(infos: Any, n: int) -> None:
         fail("types", f"infos must be a dict, got {short(infos)}")
     for name, mask in infos.items():
         if name.startswith("_") and name[1:] in infos:
-            _check_array(f"the mask infos[{name!r}]", mask, (np.bool_,), n)
+            _check_array(f"the mask infos[{name!r}]", mask, (np.bool_,), n=n)
 
 
 def info_of(infos: dict[str, Any], i: int) -> dict[str, Any]:
@@ -254,6 +260,12 @@ def info_of(infos: dict[str, Any], i: int) -> dict[str, Any]:
         if f"_{name}" not in infos or infos[f"_{name}"][i]:
             told[name] = info_of(value, i) if isinstance(value, dict) else value[i]
     return told
+
+
+def masked(infos: dict[str, Any], i: int) -> frozenset[str]:
+    """The names that masks claim for one environment."""
+    names = info_of(infos, i).keys()
+    return frozenset(name for name in names if f"_{name}" in infos)
 
 
 def differs(event: Event, expected: Event, tolerance: float) -> str | None:
