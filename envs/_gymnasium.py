@@ -57,6 +57,7 @@ def make_role(
     from . import PROBLEMS  # which is made after this module
 
     builders: dict[str, Callable] = {"role": Synapses if rule is None else Steering}
+    _check_role(rule, options)
     if not isinstance(problem, AbstractProblem):
         builders["problem"] = PROBLEMS[problem]
     if rule is not None and not isinstance(rule, AbstractRule):
@@ -69,6 +70,25 @@ def make_role(
     if not isinstance(rule, AbstractRule):
         rule = RULES.make(rule, **given["rule"])
     return Steering(problem, rule, **given["role"])
+
+
+def _check_role(rule: str | AbstractRule | None, options: dict[str, Any]) -> None:
+    """Raises a `ValueError` naming the first option that is one of the other role alone."""
+    mine, other = (Synapses, Steering) if rule is None else (Steering, Synapses)
+    alone = _options(other) - _options(mine)
+    for name in options:
+        if name in alone:
+            told = (
+                "is for steering a rule: name one, as in `rule='sgd'`"
+                if rule is None
+                else "is for being the rule yourself: name no `rule`"
+            )
+            raise ValueError(f"option `{name}` {told}.")
+
+
+def _options(role: type[AbstractRole]) -> set[str]:
+    parameters = inspect.signature(role).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _sorted_out(

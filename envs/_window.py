@@ -6,20 +6,25 @@ import numpy as np
 import pygame
 
 _UNSEEN = ("dummy", "offscreen")  # what pygame falls back on where there is no display
+_NO_DISPLAY = (
+    '`render_mode="human"` needs a display, and there is none; use `render_mode="rgb_array"`, '
+    "or set SDL_VIDEODRIVER=dummy to go on without this warning"
+)
 
 
 @final
 class Window:
     """A window that shows one picture after the other.
 
-    A window that its user closes stays closed; the environment goes on unseen.
+    A window that its user closes stays closed; the environment goes on unseen, as it does,
+    with a warning, where there is no display.
 
     Args:
         width, height: in pixels.
         fps: how many pictures are shown in a second at most.
 
     Raises:
-        gymnasium.error.Error: if there is no display.
+        gymnasium.error.Error: if pygame cannot open any window, be it unseen.
     """
 
     def __init__(self, width: int, height: int, fps: int):
@@ -28,12 +33,11 @@ class Window:
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height))
         except pygame.error as error:
-            raise _no_display(str(error)) from error
+            raise gymnasium.error.Error(f"{_NO_DISPLAY}: {error}.") from error
         driver = pygame.display.get_driver()
         # Whoever names such a driver knows that there is nothing to see.
         if driver in _UNSEEN and os.environ.get("SDL_VIDEODRIVER") != driver:
-            pygame.display.quit()
-            raise _no_display(f"pygame found the driver {driver!r} only")
+            gymnasium.logger.warn(f"{_NO_DISPLAY}; it is drawn unseen.")
         pygame.display.set_caption("plasticgym")
         self._clock = pygame.time.Clock()
 
@@ -52,10 +56,3 @@ class Window:
         if self._screen is not None:
             self._screen = None
             pygame.display.quit()
-
-
-def _no_display(reason: str) -> gymnasium.error.Error:
-    return gymnasium.error.Error(
-        f'`render_mode="human"` needs a display, and there is none: {reason}. Use '
-        '`render_mode="rgb_array"`, or set SDL_VIDEODRIVER=dummy to go on unseen.'
-    )

@@ -26,6 +26,7 @@ def test_oja_finds_the_first_principal_component():
     assert example("oja.py")().min() > 0.99
 
 
+@pytest.mark.slow
 def test_descent_matches_live():
     mine, theirs, gap = example("descent.py")()
     assert mine > 0.85
@@ -33,6 +34,7 @@ def test_descent_matches_live():
     assert gap < 1e-5
 
 
+@pytest.mark.slow
 def test_the_animation_shows_a_network_as_it_learns(tmp_path):
     image = pytest.importorskip("PIL.Image")
     path = tmp_path / "moons.gif"

@@ -57,6 +57,7 @@ def test_all_that_may_be_drawn_are_equally_likely(problems):
     assert len({tuple(row) for row in np.asarray(at).tolist()}) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [(0,), (4, 1, 3, 1, 0, 2), (2, 2)])
 def test_drawn_problems_are_those_at_their_positions(problems, at):
     """As if they had been listed one after the other; equal structures share a program."""
@@ -82,6 +83,7 @@ AGENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_going_on_draws_as_if_never_stopped(problems, name):
     agent = pg.agents.make(name, **AGENTS[name])
@@ -95,6 +97,7 @@ def test_going_on_draws_as_if_never_stopped(problems, name):
     np.testing.assert_array_equal(whole.history.mean, rest.history.mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_while_only_short_lives_are_allowed_the_others_do_not_matter(problems, name):
     """Two generations: as many long problems as one likes, none of them is lived in."""

@@ -72,6 +72,7 @@ def test_with_fixed_gauges_the_step_size_stays_small():
     assert not np.allclose(pg.rules.genome(trained.rule), pg.rules.genome(rule))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["CMA_ES", "Open_ES", "SimpleGA", "PSO"])
 def test_strategies_of_both_kinds_run(strategy):
     agent = pg.agents.Evolution(strategy=strategy, population=4, lives=1)

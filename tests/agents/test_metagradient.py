@@ -77,6 +77,7 @@ def test_the_rate_warms_up_and_comes_to_rest():
     assert (steps[1:5] < 0.1 * np.array(shares[1:5]) * 1.2).all()
 
 
+@pytest.mark.slow
 def test_segments_change_nothing_but_the_memory():
     problem, rule = pg.envs.plane("xor", **SIZES), pg.rules.Momentum(rate=0.3)
     whole, segmented = (

@@ -63,6 +63,7 @@ def with_parts(problem, **parts):
     return Classification(**(theirs | parts), body=problem.body, **sizes)
 
 
+@pytest.mark.slow
 def test_training_reads_the_validation_part_and_never_the_test_part(run):
     agent = pg.agents.make(run.agent, **{**run.agent_options, **SMALL[run.agent]})
     rule, rng = pg.rules.make(run.rule, **run.options), np.random.default_rng(0)

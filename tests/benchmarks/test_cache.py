@@ -61,6 +61,7 @@ def test_a_cache_that_jax_knows_of_already_is_left_as_it_is(tmp_path, monkeypatc
         jax.config.update("jax_compilation_cache_dir", before)
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_says_nothing(tmp_path):
     environment = {**os.environ, "PLASTICGYM_CACHE": str(tmp_path)}
 

@@ -103,6 +103,7 @@ def test_rates_are_not_added_for_ever_and_of_several_best_the_middle_is_taken(sc
     assert len(scripts["rates"].RATES) == 14
 
 
+@pytest.mark.slow
 def test_rates_are_chosen_on_validation_and_scored_on_test_by_fresh_seeds(folder, scripts):
     record = told(folder)["settings"]["xor"]["rules"]["sgd"]
     problem = SUITE.problem("xor")
@@ -126,6 +127,7 @@ def test_rates_are_chosen_on_validation_and_scored_on_test_by_fresh_seeds(folder
         assert record[field]["sd"] == pytest.approx(values.std(ddof=1), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_known_is_not_measured_again(folder, scripts, counted, tmp_path):
     (tmp_path / "tiny-v0.json").write_bytes((folder / "tiny-v0.json").read_bytes())
     tune = scripts["tune_suite"].tune

@@ -500,6 +500,7 @@ def test_views_of_one_buffer_are_told():
         check_vector_env(envs, single=functools.partial(gymnasium.make, "CartPole-v1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("steering", [{}, {"rule": "sgd", "presentations_per_action": 2}])
 def test_ours_keep_the_laws(mode, steering):

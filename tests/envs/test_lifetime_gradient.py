@@ -60,6 +60,7 @@ def recorded(rule, problem, segment):
     return record, gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segment", [1, 2, 4, 100])
 def test_a_life_in_segments_is_the_same_life(xor, whole, segment):
     """Of six presentations: segments that fit, that leave a rest, and longer than it."""
@@ -73,6 +74,7 @@ def test_a_life_in_segments_is_the_same_life(xor, whole, segment):
     np.testing.assert_allclose(gradient, slope, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_segments_save_memory_on_the_way_back():
     problem = pg.envs.plane("xor", hidden=(16,), batch=32, presentations=256)
 

@@ -107,6 +107,7 @@ def test_stored_unit_columns_have_length_one(world):
         assert np.allclose(lengths, 1.0, atol=1e-6) == unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wiring", ["asymmetric", "symmetric"])
 def test_used_unit_columns_make_their_stored_length_meaningless(wiring, world):
     base = make("blur", genome="random", states=3)
