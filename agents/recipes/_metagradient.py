@@ -12,7 +12,7 @@ def blur_metagradient(seed: int = 0, generations: int = _STEPS) -> Run:
     Its synapses neither grow nor fade by themselves: a keep above 1 pays in lives as short
     as these, and ruins long ones.
 
-    Cost: 11 to 15 minutes on one core of a busy machine.
+    Cost: 11 to 26 minutes on one core of a busy machine.
 
     Args:
         seed: of all that is random.
