@@ -81,13 +81,15 @@ def single(static: PyTree, structure: Any) -> Sequence[Callable]:
 
 
 @functools.lru_cache(maxsize=128)
-def vector(static: PyTree, structure: Any, *, mode: AutoresetMode) -> Sequence[Callable]:
+def vector(static: PyTree, structure: Any) -> Sequence[Callable]:
     """Many environments.
 
     Returns:
         `reset(keys, where, held) -> held`, from raw keys; before there is anything to hold,
-        `held` is `None` and `where` all of them; and
-        `step(held, actions, keys) -> (held, stepped)`. What was held is used up.
+        `held` is `None` and `where` all of them;
+        `step(held, actions) -> (held, rewards, over)`, which uses up what was held; and
+        `judge(episodes, actions) -> verdicts`. New lives and verdicts stay out of the
+        program of a step: the memory that they might need would cost each one.
     """
 
     def reset(leaves, keys, where, held):
@@ -98,40 +100,53 @@ def vector(static: PyTree, structure: Any, *, mode: AutoresetMode) -> Sequence[C
             return Held(*blank, where)
         return jax.vmap(functools.partial(_followed, role))(held, where, keys)
 
-    def step(leaves, held, actions, keys):
-        role = _join(static, structure, leaves)
-        return jax.vmap(functools.partial(STEPS[mode], role))(held, actions, keys)
+    def step(leaves, held, actions):
+        return jax.vmap(functools.partial(_acted, _join(static, structure, leaves)))(
+            held, actions
+        )
 
-    # New memory for every state of every life would cost more than a small step.
-    return jax.jit(reset), jax.jit(step, donate_argnums=1)
+    def judged(leaves, episodes, actions):
+        role = _join(static, structure, leaves)
+        return jax.vmap(functools.partial(judge, role))(episodes, actions)
+
+    return jax.jit(reset), jax.jit(step, donate_argnums=1), jax.jit(judged)
+
+
+def _acted(role: AbstractRole, held: Held, action: Array) -> tuple[Held, Array, Array]:
+    """After an action; what waits earns nothing and does not end again."""
+    episode, reward, over = transition(role, held.episode, action)
+    over &= ~held.waiting
+    reward = jnp.where(held.waiting, 0.0, reward)
+    return Held(episode, observe(role, episode), held.waiting | over), reward, over
+
+
+def _stepped(role: AbstractRole, held: Held, action: Array) -> tuple[Held, Stepped]:
+    after, reward, over = _acted(role, held, action)
+    verdict = verdict_if(role, over, episode=after.episode, action=action)
+    return after, Stepped(after.shown, reward, over, verdict, jnp.zeros_like(over))
 
 
 def _disabled(role: AbstractRole, held: Held, action: Array, key: Array):
     """What is over waits for its reset, as it is."""
-    episode, reward, over = transition(role, held.episode, action)
-    over &= ~held.waiting
-    after = (episode, observe(role, episode))
-    episode, seen = select(held.waiting, (held.episode, held.shown), after)
-    verdict = verdict_if(role, over, episode=episode, action=action)
-    reward = jnp.where(held.waiting, 0.0, reward)
-    stepped = Stepped(seen, reward, over, verdict, jnp.zeros_like(over))
-    return Held(episode, seen, held.waiting | over), stepped
+    after, stepped = _stepped(role, held, action)
+    after = select(held.waiting, held, after)
+    return after, stepped._replace(observation=after.shown)
 
 
 def _same_step(role: AbstractRole, held: Held, action: Array, key: Array):
     """What is over is followed by a new episode at once."""
-    after, stepped = _disabled(role, held, action, key)
+    after, stepped = _stepped(role, held, action)
     return _followed(role, after, stepped.over, key), stepped._replace(began=stepped.over)
 
 
 def _next_step(role: AbstractRole, held: Held, action: Array, key: Array):
     """What is over is followed by a new episode in the next step, whatever the action."""
-    after, stepped = _disabled(role, held, action, key)
+    after, stepped = _stepped(role, held, action)
     after = _followed(role, after, held.waiting, key)
     return after, stepped._replace(observation=after.shown, began=held.waiting)
 
 
-# One environment each; `vmap` makes them many.
+# The steps of a rollout, one environment each; `vmap` makes them many.
 STEPS: dict[AutoresetMode, Callable[..., tuple[Held, Stepped]]] = {
     AutoresetMode.DISABLED: _disabled,
     AutoresetMode.SAME_STEP: _same_step,

@@ -1,4 +1,3 @@
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,16 +14,23 @@ from ._base import AbstractProblem, check_sizes
 from ._boundary import asked, check_open, checked_action, checked_mask, task_key
 from ._gymnasium import make_role, make_spaces
 from ._keys import Keys
-from ._program import Held, Program, Stepped, vector
+from ._program import Held, Program, vector
+from ._role import Verdict
 from ._rollout import Rollout, scanned
+
+_SAME, _NEXT, _DISABLED = (
+    AutoresetMode.SAME_STEP,
+    AutoresetMode.NEXT_STEP,
+    AutoresetMode.DISABLED,
+)
 
 
 class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lives at once, each as in [`LearningEnv`][plasticgym.envs.LearningEnv].
 
     `gymnasium.make_vec("plasticgym/Digits-v0", num_envs=64)` makes one. A step is one
-    compiled program. What follows a life that ends is said by `autoreset_mode`, as in
-    Gymnasium; the new life is always in a new world:
+    compiled program, and two more where a life ends. What follows a life that ends is said
+    by `autoreset_mode`, as in Gymnasium; the new life is always in a new world:
 
     - `"SameStep"`: it begins in the same step. The observation is already that of the new
       life; `infos["final_obs"]` and `infos["final_info"]` hold the last one of the old
@@ -94,8 +100,8 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._acted = (num_envs, *self.role.acted)
-        self._program = Program(self.role, functools.partial(vector, mode=self._mode))
-        self._reset, self._step = self._program.functions
+        self._program = Program(self.role, vector)
+        self._reset, self._step, self._judge = self._program.functions
         self._keys: Keys | None = None
         self._held: Held | None = None
 
@@ -141,8 +147,10 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             keys.take(where)
         held = self._held
         if held is None:
-            task_key(0)  # so that nothing is compiled later
             held = self._reset(tasks, where, None)
+            # So that nothing is compiled later:
+            task_key(0)
+            self._judge(held.episode, np.zeros(self._acted, np.float32))
         held = self._reset(tasks, where, held)
         shown = np.array(held.shown)
         self._held = held
@@ -150,25 +158,31 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, actions: ArrayLike):
         held, keys = self._ready()
-        if self._mode is AutoresetMode.DISABLED and np.any(held.waiting):
+        if self._mode is _DISABLED and np.any(held.waiting):
             raise gymnasium.error.ResetNeeded(
                 "these lives are over: call `reset(options={'reset_mask': ...})` for "
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
             )
         actions = checked_action(actions, self._acted)
+        waiting = np.array(held.waiting)
         # The step uses up what is held: if it is interrupted, there is nothing to go on with.
         self._held = None
-        held, stepped = self._step(held, actions, keys.ahead(1)[:, 0])
-        over, began = np.array(stepped.over), np.asarray(stepped.began)
-        if began.any():
-            keys.take(began)
-        self._held = held
+        held, rewards, over = self._step(held, actions)
+        rewards, over = np.asarray(rewards).astype(np.float64), np.array(over)
         infos: dict[str, Any] = {}
         if over.any():
-            same = self._mode is AutoresetMode.SAME_STEP
-            infos = _final(stepped, over) if same else _verdicts(stepped, over)
-        rewards = np.asarray(stepped.reward).astype(np.float64)
-        return np.array(held.shown), rewards, over, np.zeros_like(over), infos
+            infos = _verdicts(self._judge(held.episode, actions), over)
+            if self._mode is _SAME:
+                infos = _final(held.shown, infos, over)
+        began = {AutoresetMode.SAME_STEP: over, AutoresetMode.NEXT_STEP: waiting}.get(
+            self._mode
+        )
+        if began is not None and began.any():
+            held = self._reset(keys.ahead(1)[:, 0], began, held)
+            keys.take(began)
+        shown = np.array(held.shown)
+        self._held = held
+        return shown, rewards, over, np.zeros_like(over), infos
 
     def rollout(
         self,
@@ -265,24 +279,24 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return list(values)
 
 
-def _final(stepped: Stepped, over: np.ndarray) -> dict[str, Any]:
+def _final(shown: Array, infos: dict[str, Any], over: np.ndarray) -> dict[str, Any]:
     """Last observations and infos, as Gymnasium's own vector environments give them."""
-    last, observations = np.full(len(over), None, object), np.array(stepped.observation)
+    last, observations = np.full(len(over), None, object), np.array(shown)
     for i in np.flatnonzero(over):
         last[i] = observations[i]
     return {
         "final_obs": last,
         "_final_obs": over.copy(),
-        "final_info": _verdicts(stepped, over),
+        "final_info": infos,
         "_final_info": over.copy(),
     }
 
 
-def _verdicts(stepped: Stepped, over: np.ndarray) -> dict[str, Any]:
+def _verdicts(verdict: Verdict, over: np.ndarray) -> dict[str, Any]:
     """The infos of episodes that are over, each with its mask."""
     infos: dict[str, Any] = {}
     for name, kind in (("score", float), ("loss", float), ("diverged", bool)):
-        infos[name] = np.where(over, getattr(stepped.verdict, name), 0).astype(kind)
+        infos[name] = np.where(over, getattr(verdict, name), 0).astype(kind)
         infos[f"_{name}"] = over.copy()
     return infos
 
