@@ -96,8 +96,8 @@ def vector(static: PyTree, structure: Any) -> Sequence[Callable]:
         role = _join(static, structure, leaves)
         if held is None:
             new = jax.eval_shape(jax.vmap(lambda key: begun(role, key=key)), keys)
-            blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
-            return Held(*blank, where)
+            episode, shown = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
+            return Held(episode, shown, where)
         return jax.vmap(functools.partial(_followed, role))(held, where, keys)
 
     def step(leaves, held, actions):
