@@ -18,12 +18,6 @@ from ._program import Held, Program, vector
 from ._role import Verdict
 from ._rollout import Rollout, scanned
 
-_SAME, _NEXT, _DISABLED = (
-    AutoresetMode.SAME_STEP,
-    AutoresetMode.NEXT_STEP,
-    AutoresetMode.DISABLED,
-)
-
 
 class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lives at once, each as in [`LearningEnv`][plasticgym.envs.LearningEnv].
@@ -158,7 +152,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, actions: ArrayLike):
         held, keys = self._ready()
-        if self._mode is _DISABLED and np.any(held.waiting):
+        if self._mode is AutoresetMode.DISABLED and np.any(held.waiting):
             raise gymnasium.error.ResetNeeded(
                 "these lives are over: call `reset(options={'reset_mask': ...})` for "
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
@@ -172,7 +166,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         infos: dict[str, Any] = {}
         if over.any():
             infos = _verdicts(self._judge(held.episode, actions), over)
-            if self._mode is _SAME:
+            if self._mode is AutoresetMode.SAME_STEP:
                 infos = _final(held.shown, infos, over)
         began = {AutoresetMode.SAME_STEP: over, AutoresetMode.NEXT_STEP: waiting}.get(
             self._mode
