@@ -10,17 +10,15 @@ Scores are of the test part and 64 seeds, with 95% intervals (Student's t). The 
 to docs/blur/paper.md.
 """
 
-import sys
 from pathlib import Path
 
 import plasticgym as pg
 from plasticgym.benchmarks import Entry, Setting, Suite, evaluate, perfect
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._rates import best, last_scores, search, with_rate
 from plasticgym.benchmarks._statistics import half_width
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks" / "references"))
-from rates import best, last_scores, search, with_rate  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 STEPS, TUNING_SEEDS, SEEDS = 300, tuple(range(32)), tuple(range(6000, 6064))
 LEARNT = ("xor", "and", "moons", "circle", "slice")

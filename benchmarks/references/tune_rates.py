@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rates import RULES, best, last_scores, search
 
 import plasticgym as pg
+from plasticgym.benchmarks._rates import RULES, best, last_scores, search
 
 SEEDS = range(64)
 GENOMES = Path(__file__).resolve().parents[2] / "rules" / "genomes"

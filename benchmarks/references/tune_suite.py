@@ -16,10 +16,9 @@ import argparse
 import json
 from pathlib import Path
 
-from rates import RATES, RULES, around, best, search, validation_scores
-
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._rates import RATES, RULES, around, best, search, validation_scores
 from plasticgym.benchmarks._reference import REFERENCE_FORMAT, read_reference, same
 from plasticgym.rules._atomic import write_atomically
 

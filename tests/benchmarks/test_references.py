@@ -13,7 +13,7 @@ import pytest
 
 import plasticgym as pg
 from plasticgym import benchmarks
-from plasticgym.benchmarks import _reference
+from plasticgym.benchmarks import _rates, _reference
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks" / "references"
 OPTIONS = {"hidden": (4,), "batch": 8, "presentations": 6}
@@ -38,7 +38,7 @@ def alone(rule, problem, *, key):
 @pytest.fixture(scope="module")
 def scripts():
     sys.path.insert(0, str(SCRIPTS))
-    yield {name: importlib.import_module(name) for name in ("rates", "tune_suite")}
+    yield {"rates": _rates, "tune_suite": importlib.import_module("tune_suite")}
     sys.path.remove(str(SCRIPTS))
 
 

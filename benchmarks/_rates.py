@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import plasticgym as pg
+from ..envs import lives
 
 RULES = ("sgd", "momentum", "adam")
 RATES = tuple(float(rate) for rate in np.round(10.0 ** (np.arange(-10, 4) / 2), 12))
@@ -44,7 +44,7 @@ def around(rate):
 def validation_scores(rule, rates, problem, *, seeds):
     """Mean last validation score and mean stream area at each rate; one compilation."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    records = [pg.envs.lives(with_rate(rule, rate), problem, keys=keys) for rate in rates]
+    records = [lives(with_rate(rule, rate), problem, keys=keys) for rate in rates]
     return [
         {"last": float(r.tests.score[:, -1].mean()), "stream_area": float(r.scores.mean())}
         for r in records
