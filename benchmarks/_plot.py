@@ -1,10 +1,12 @@
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ._report import Report
+from ._result import Result
 from ._statistics import half_width
 
 # Okabe and Ito's colours, told apart by colour-blind people; yellow is left out, as it
@@ -68,11 +70,18 @@ def plot(report: Report, path: str | os.PathLike) -> None:
 
 
 def _panel(panel: Any, report: Report, split: str, setting: str) -> None:
+    results = {rule: found[setting] for rule, found in report.results.items()}
+    draw_curves(panel, results)
+    panel.set_title(setting, loc="left", fontweight="bold")
+    panel.set_title(split, loc="right", color=_GREY, fontsize=9)
+
+
+def draw_curves(panel: Any, results: Mapping[str, Result]) -> None:
+    """Mean held-out scores in one setting, with bands, against presentations."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     floor, times, chance = 1.0, (1,), 0.0
-    for number, (rule, results) in enumerate(report.results.items()):
-        result = results[setting]
+    for number, (rule, result) in enumerate(results.items()):
         times, chance = result.times, result.chance
         mean, half = result.held_out.mean(0), half_width(result.held_out)
         style = _style(number)
@@ -82,8 +91,6 @@ def _panel(panel: Any, report: Report, split: str, setting: str) -> None:
         )
         floor = min(floor, float((mean - np.nan_to_num(half)).min()))
     panel.axhline(chance, color=_GREY, linestyle=(0, (1, 1.5)), linewidth=1.2)
-    panel.set_title(setting, loc="left", fontweight="bold")
-    panel.set_title(split, loc="right", color=_GREY, fontsize=9)
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(FixedLocator(_ticks(times[-1])))
     panel.xaxis.set_major_formatter("{x:.0f}")

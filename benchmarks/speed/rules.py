@@ -8,7 +8,9 @@ quartiles.
 
 import argparse
 import dataclasses
+import json
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -24,11 +26,7 @@ def contestants() -> dict[str, pg.rules.AbstractRule]:
     plain = pg.rules.make("blur", states=2)
     symmetric = dataclasses.replace(plain, wiring="symmetric", synapse_states=1)
     return {
-        "sgd": pg.rules.make("sgd", rate=0.1),
-        "momentum": pg.rules.make("momentum"),
-        "adam": pg.rules.make("adam"),
-        "normalised-sgd": pg.rules.make("normalised-sgd"),
-        "normalised-adam": pg.rules.make("normalised-adam"),
+        **{name: pg.rules.make(name) for name in pg.rules.RULES},
         "blur, k = 2, symmetric, one weight": symmetric,
         "blur, k = 2, asymmetric": plain,
         "blur, shipped": pg.rules.make("blur", genome="shipped"),
@@ -39,6 +37,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=64)
+    parser.add_argument("--json", type=Path, help="write the ratios there, too")
     arguments = parser.parse_args()
     keys = jax.random.split(jax.random.key(0), arguments.seeds)
     problem = pg.envs.digits(hidden=LAYERS[1:-1], batch=BATCH, presentations=PRESENTATIONS)
@@ -51,10 +50,16 @@ def main():
     times = np.array([[clock(r, problem, keys) for r in rules.values()] for _ in rounds])
     print(machine())
     print(f"{'rule':36} {'us/presentation':>15}   ratio to sgd (quartiles)")
-    for name, column in zip(rules, times.T, strict=True):
-        low, median, high = np.percentile(column / times[:, 0], [25, 50, 75])
+    ratios = np.percentile(times / times[:, :1], [25, 50, 75], axis=0).T
+    for name, column, (low, median, high) in zip(rules, times.T, ratios, strict=True):
         each = np.median(column) / (len(keys) * PRESENTATIONS) * 1e6
         print(f"{name:36} {each:15.2f}   {median:.2f} ({low:.2f} to {high:.2f})")
+    if arguments.json:
+        told = {
+            name: ratio.round(4).tolist() for name, ratio in zip(rules, ratios, strict=True)
+        }
+        told = {"machine": str(machine()), "rounds": arguments.rounds, "ratios": told}
+        arguments.json.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def clock(rule, problem, keys):

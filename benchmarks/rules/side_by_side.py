@@ -1,0 +1,95 @@
+"""All rules on digits and on moons: python benchmarks/rules/side_by_side.py
+
+Each registered rule enters with the rate that search.py found, or, if it has none or reads
+no feedback, as it comes with the package. It lives 400 presentations of 32 rows from each of
+32 seeds, none of which chose anything, and is scored on the *test* part.
+
+Beside that it lives on digits from 16 seeds and is tested after every fifth presentation
+on the validation part: the first time that the mean is 0.9 goes into "Choose a rule".
+
+Writes docs/rules/side_by_side.json and, with a row for each tier, side_by_side.png.
+"""
+
+import json
+import sys
+
+import jax
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from search import FILE, SETTINGS, stored
+
+import plasticgym as pg
+from plasticgym.benchmarks import Suite, entry, evaluate, perfect
+from plasticgym.benchmarks._plot import draw_curves
+from plasticgym.benchmarks._rates import with_rate
+from plasticgym.rules._atomic import write_atomically
+
+SEEDS, REACH_SEEDS, GOAL = tuple(range(7000, 7032)), range(16), 0.9
+REPORT, PICTURE = (FILE.with_name(f"side_by_side.{ending}") for ending in ("json", "png"))
+
+
+def main():
+    pg.benchmarks.use_cache()
+    rules = contestants()
+    suite = Suite("side-by-side-v0", seen=SETTINGS, unseen={}, seeds=SEEDS)
+    report = evaluate(rules, suite, reference=perfect(suite), on_progress=tell)
+    told = report.to_json() | {"reached": {name: reached(r) for name, r in rules.items()}}
+    write_atomically(REPORT, (json.dumps(told, allow_nan=False) + "\n").encode())
+    draw(report, rules)
+
+
+def contestants() -> dict[str, pg.rules.AbstractRule]:
+    """Every registered rule, by name."""
+    found = stored()["rules"]
+    rules = {name: entry(name).in_setting("digits") for name in pg.rules.RULES}
+    return {
+        name: with_rate(pg.rules.make(name), found[name]["rate"])
+        if rule.reads and name in found
+        else rule
+        for name, rule in rules.items()
+    }
+
+
+def reached(rule) -> int | None:
+    """The presentation after which the mean score on digits is 0.9, to within five."""
+    problem = SETTINGS["digits"].build()
+    times = tuple(range(5, problem.presentations, 5))
+    keys = jax.vmap(jax.random.key)(np.asarray(REACH_SEEDS))
+    score = pg.envs.lives(rule, problem, keys=keys, tests=times).tests.score.mean(0)
+    above = np.flatnonzero(np.asarray(score) >= GOAL)
+    return int((*times, problem.presentations)[above[0]]) if above.size else None
+
+
+def draw(report, rules):
+    """Learning curves: a row for each tier, a column for each problem."""
+    tiers = sorted({rule.tier for rule in rules.values()})
+    size = (9.0, 2.4 * len(tiers))
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(tiers), len(SETTINGS), squeeze=False, sharex=True)
+    for row, tier in zip(grid, tiers, strict=True):
+        members = [name for name, rule in rules.items() if rule.tier == tier]
+        for panel, setting in zip(row, SETTINGS, strict=True):
+            draw_curves(panel, {name: report.results[name][setting] for name in members})
+            panel.set_title(setting, loc="left", fontweight="bold")
+            panel.set_title(str(tier), loc="right", fontsize=9)
+        row[0].set_ylabel("test score")
+        row[-1].legend(
+            *row[0].get_legend_handles_labels(),
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            frameon=False,
+            fontsize=8,
+        )
+    for panel in grid[-1]:
+        panel.set_xlabel("presentations")
+    figure.savefig(PICTURE)
+
+
+def tell(done, total, label):
+    print(f"{done}/{total} {label}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
