@@ -104,6 +104,19 @@ def bootstrap(
     return Interval(float(ends[0]), float(ends[1]))
 
 
+def bootstrap_mean(values: Float[np.ndarray, "rows columns"], *, seed: int) -> Interval:
+    """The 95% interval of the mean of a table whose rows and columns are both samples.
+
+    Each resample draws rows and, apart from them, columns (trainings and seeds, say) with
+    replacement: it tells how far the mean would move with others of either.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = (rng.integers(0, n, (RESAMPLES, n)) for n in values.shape)
+    means = [values[np.ix_(*drawn)].mean() for drawn in zip(rows, columns, strict=True)]
+    low, high = np.quantile(means, _TAILS)
+    return Interval(float(low), float(high))
+
+
 _TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 

@@ -1,7 +1,6 @@
 """Environments in the forms of libraries that need not be installed."""
 
 import importlib
-import inspect
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -10,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ..rules import AbstractRule
 from ._base import AbstractProblem, check_sizes
-from ._gymnasium import make_role
+from ._gymnasium import make_role, options_of
 from ._steering import Steering
 
 
@@ -185,8 +184,8 @@ def to_evosax_meta(
 def _steering(problem: Any, rule: Any, options: dict[str, Any]) -> Steering:
     if rule is None:
         raise ValueError("`rule` must be a registered name or a rule, got None.")
-    for name, parameter in inspect.signature(Steering).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and name in options:
+    for name in options:
+        if name in options_of(Steering):
             raise ValueError(
                 f"`{name}` is an option of environments; leave it out, as a genome is given "
                 f"to evosax as it is and for a whole life, got {options[name]!r}."

@@ -9,7 +9,7 @@ from ..rules import AbstractRule
 from ._base import AbstractProblem
 from ._functions import begun, told, verdict_if
 from ._gymnasium import make_role, make_spaces
-from ._role import AbstractRole, Episode, observe, reward_of, transition
+from ._role import AbstractRole, Episode, is_over, observe, reward_of, transition
 
 
 @final
@@ -125,13 +125,9 @@ def _reward(before: Episode, after: Episode) -> Float[Array, ""]:
 
 @eqx.filter_jit
 def _terminal(role: AbstractRole, state: Episode) -> Bool[Array, ""]:
-    return _over(role, state)
+    return is_over(role, state)
 
 
 @eqx.filter_jit
 def _info(role: AbstractRole, action: Array, after: Episode) -> dict[str, Array]:
-    return told(verdict_if(role, _over(role, after), episode=after, action=action))
-
-
-def _over(role: AbstractRole, state: Episode) -> Bool[Array, ""]:
-    return state.life.time >= role.problem.presentations
+    return told(verdict_if(role, is_over(role, after), episode=after, action=action))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, PyTree
 
 from ._lifetime import select
-from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
+from ._role import VERDICT, AbstractRole, Episode, Verdict, judge, observe, transition
 
 
 class Moved(NamedTuple):
@@ -38,7 +38,7 @@ def renewed(
     role: AbstractRole, where: Bool[Array, ""], current: tuple[Episode, Array], *, key: Array
 ) -> tuple[Episode, Array]:
     """A new life and what is seen of it where asked for, else the current one."""
-    return if_needed(where, lambda key: begun(role, key=key), current, key)
+    return if_needed(where, lambda: begun(role, key=key), current)
 
 
 def verdict_if(
@@ -47,27 +47,24 @@ def verdict_if(
     """The verdict of a life that is over, else zeros."""
     loss = jnp.zeros_like(episode.progress.loss)
     nothing = Verdict(jnp.zeros_like(episode.progress.score), loss, loss > 0)
-    return if_needed(over, lambda *of: judge(role, *of), nothing, episode, action)
+    return if_needed(over, lambda: judge(role, episode, action), nothing)
 
 
 def told(verdict: Verdict) -> dict[str, Array]:
     """A verdict by the names that it has in an `info`."""
-    return {"score": verdict.score, "loss": verdict.loss, "diverged": verdict.diverged}
+    return {name: getattr(verdict, name) for name in VERDICT}
 
 
 def if_needed(
-    needed: Bool[Array, ""],
-    function: Callable[..., PyTree],
-    otherwise: PyTree,
-    *arguments: PyTree,
+    needed: Bool[Array, ""], function: Callable[[], PyTree], otherwise: PyTree
 ) -> PyTree:
-    """`function(*arguments)` if needed; many at once compute it only if any needs it.
+    """`function()` if needed; many at once compute it only if any needs it.
 
     A plain `cond` becomes a `select` under `vmap`, and its function runs at every step.
     """
 
     def compute() -> PyTree:
-        return select(needed, function(*arguments), otherwise)
+        return select(needed, function(), otherwise)
 
     return jax.lax.cond(_anyone(needed), compute, lambda: otherwise)
 

@@ -75,7 +75,7 @@ def make_role(
 def _check_role(rule: str | AbstractRule | None, options: dict[str, Any]) -> None:
     """Raises a `ValueError` naming the first option that is one of the other role alone."""
     mine, other = (Synapses, Steering) if rule is None else (Steering, Synapses)
-    alone = _options(other) - _options(mine)
+    alone = options_of(other) - options_of(mine)
     for name in options:
         if name in alone:
             told = (
@@ -86,7 +86,8 @@ def _check_role(rule: str | AbstractRule | None, options: dict[str, Any]) -> Non
             raise ValueError(f"option `{name}` {told}.")
 
 
-def _options(role: type[AbstractRole]) -> set[str]:
+def options_of(role: type[AbstractRole]) -> set[str]:
+    """The options that are of a role and not of a problem or a rule."""
     parameters = inspect.signature(role).parameters.values()
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 

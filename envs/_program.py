@@ -1,44 +1,19 @@
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from gymnasium.vector import AutoresetMode
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array
 
-from ._functions import begun, renewed, verdict_if
-from ._lifetime import select
-from ._role import AbstractRole, Episode, Verdict, judge, observe, transition
+from ._functions import begun, renewed, typed
+from ._role import AbstractRole, Episode, judge, observe, transition
 
-
-class Stepped(NamedTuple):
-    """What a step returns.
-
-    `observation` is that of this step, whatever follows it. `verdict` means nothing unless
-    the episode is `over`. `began`: whether a new one took its place.
-    """
-
-    observation: Array
-    reward: Array
-    over: Array
-    verdict: Verdict
-    began: Array
-
-
-class Held(eqx.Module):
-    """What an environment of a vector holds between steps.
-
-    **Arguments:**
-
-    - `episode`, `shown`: its episode, and what was shown of it last.
-    - `waiting`: whether the episode is over and was not followed by another one.
-    """
-
-    episode: Episode
-    shown: Float[Array, "..."]
-    waiting: Bool[Array, "*envs"]
+# The arrays of an episode, or of many: what crosses the border of a compiled program. The
+# modules that an episode is made of would be taken apart and put together at every call.
+Leaves = tuple[Array, ...]
+_ARRAY = object()  # stands for an array among the leaves of a role
 
 
 class Program:
@@ -49,14 +24,23 @@ class Program:
     """
 
     def __init__(self, role: AbstractRole, compiled: Callable[..., Sequence[Callable]]):
-        arrays, static = eqx.partition(role, eqx.is_array)
-        self.leaves = tuple(jax.tree.leaves(arrays))
-        functions = compiled(static, jax.tree.structure(arrays))
-        self.functions = tuple(functools.partial(f, self.leaves) for f in functions)
+        self._made_of = role, compiled
+        leaves, structure = jax.tree.flatten(role)
+        self.leaves = tuple(leaf for leaf in leaves if eqx.is_array(leaf))
+        # A role may hold what cannot be hashed, as dictionaries; its structure always can.
+        static = tuple(_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves)
+        functions = compiled(static, structure)
+        self.reset, self.step, self.judge = (
+            functools.partial(function, self.leaves) for function in functions
+        )
+
+    def __reduce__(self):
+        # Compiled functions cannot be pickled; made again, they are not compiled again.
+        return Program, self._made_of
 
 
 @functools.lru_cache(maxsize=128)
-def single(static: PyTree, structure: Any) -> Sequence[Callable]:
+def single(static: tuple[Any, ...], structure: Any) -> Sequence[Callable]:
     """One environment, which ends with its episode.
 
     Returns:
@@ -64,101 +48,97 @@ def single(static: PyTree, structure: Any) -> Sequence[Callable]:
         `step(episode, action) -> (episode, observation, (reward, over))`, the last two in
         one array, as every array that is fetched costs time; and
         `judge(episode, action) -> verdict`: in the program of a step it would cost each one.
+        Episodes are given as their leaves.
     """
 
-    def reset(leaves, key):
-        return begun(_join(static, structure, leaves), key=key)
+    def reset(leaves: Leaves, key: Array):
+        episode, shown = begun(_join(static, structure, leaves), key=key)
+        return packed(episode), shown
 
-    def step(leaves, episode, action):
+    def step(leaves: Leaves, episode: Leaves, action: Array):
+        return _acted(_join(static, structure, leaves), episode, action)
+
+    def judged(leaves: Leaves, episode: Leaves, action: Array):
         role = _join(static, structure, leaves)
-        episode, reward, over = transition(role, episode, action)
-        return episode, observe(role, episode), jnp.stack([reward, over.astype(reward.dtype)])
-
-    def judged(leaves, episode, action):
-        return judge(_join(static, structure, leaves), episode, action)
+        return judge(role, unpacked(role, episode), action)
 
     return jax.jit(reset), jax.jit(step), jax.jit(judged)
 
 
 @functools.lru_cache(maxsize=128)
-def vector(static: PyTree, structure: Any) -> Sequence[Callable]:
+def vector(static: tuple[Any, ...], structure: Any) -> Sequence[Callable]:
     """Many environments.
 
     Returns:
-        `reset(keys, where, held) -> held`, from raw keys; before there is anything to hold,
-        `held` is `None` and `where` all of them;
-        `step(held, actions) -> (held, rewards, over)`, which uses up what was held; and
+        `reset(keys, where, (episodes, observations)) -> (episodes, observations)`, from raw
+        keys; `None` instead of the last pair gives one of zeros;
+        `step(episodes, actions) -> (episodes, observations, (rewards, over))`, as that of
+        one, which uses up the episodes; and
         `judge(episodes, actions) -> verdicts`. New lives and verdicts stay out of the
         program of a step: the memory that they might need would cost each one.
     """
 
-    def reset(leaves, keys, where, held):
+    def reset(leaves: Leaves, keys: Array, where: Array, current: tuple[Leaves, Array] | None):
         role = _join(static, structure, leaves)
-        if held is None:
-            new = jax.eval_shape(jax.vmap(lambda key: begun(role, key=key)), keys)
-            episode, shown = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
-            return Held(episode, shown, where)
-        return jax.vmap(functools.partial(_followed, role))(held, where, keys)
+        if current is None:
+            one = functools.partial(begun, role)
+            new, shown = jax.eval_shape(jax.vmap(lambda key: one(key=key)), keys)
+            zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), new)
+            return packed(zeros), jnp.zeros(shown.shape, shown.dtype)
+        return jax.vmap(functools.partial(_followed, role))(where, current, keys)
 
-    def step(leaves, held, actions):
-        return jax.vmap(functools.partial(_acted, _join(static, structure, leaves)))(
-            held, actions
+    def step(leaves: Leaves, episodes: Leaves, actions: Array):
+        act = functools.partial(_acted, _join(static, structure, leaves))
+        return jax.vmap(act)(episodes, actions)
+
+    def judged(leaves: Leaves, episodes: Leaves, actions: Array):
+        role = _join(static, structure, leaves)
+        return jax.vmap(lambda one, action: judge(role, unpacked(role, one), action))(
+            episodes, actions
         )
-
-    def judged(leaves, episodes, actions):
-        role = _join(static, structure, leaves)
-        return jax.vmap(functools.partial(judge, role))(episodes, actions)
 
     return jax.jit(reset), jax.jit(step, donate_argnums=1), jax.jit(judged)
 
 
-def _acted(role: AbstractRole, held: Held, action: Array) -> tuple[Held, Array, Array]:
-    """After an action; what waits earns nothing and does not end again."""
-    episode, reward, over = transition(role, held.episode, action)
-    over &= ~held.waiting
-    reward = jnp.where(held.waiting, 0.0, reward)
-    return Held(episode, observe(role, episode), held.waiting | over), reward, over
+def packed(episode: Episode) -> Leaves:
+    """The leaves of an episode, or of many, with raw keys: typed ones are slow to pass."""
+    return tuple(
+        jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        for leaf in jax.tree.leaves(episode)
+    )
 
 
-def _stepped(role: AbstractRole, held: Held, action: Array) -> tuple[Held, Stepped]:
-    after, reward, over = _acted(role, held, action)
-    verdict = verdict_if(role, over, episode=after.episode, action=action)
-    return after, Stepped(after.shown, reward, over, verdict, jnp.zeros_like(over))
+def unpacked(role: AbstractRole, leaves: Leaves) -> Episode:
+    """The episode of its leaves."""
+    episode, _ = jax.eval_shape(lambda: begun(role, key=jax.random.key(0)))
+    like, structure = jax.tree.flatten(episode)
+    pairs = zip(leaves, like, strict=True)
+    return jax.tree.unflatten(
+        structure, [typed(leaf) if _is_key(kind) else leaf for leaf, kind in pairs]
+    )
 
 
-def _disabled(role: AbstractRole, held: Held, action: Array, key: Array):
-    """What is over waits for its reset, as it is."""
-    after, stepped = _stepped(role, held, action)
-    after = select(held.waiting, held, after)
-    return after, stepped._replace(observation=after.shown)
+def _is_key(leaf: Any) -> bool:
+    """Whether it is a typed key of the kind that raw ones are taken for."""
+    return leaf.dtype == jax.eval_shape(lambda: jax.random.key(0)).dtype
 
 
-def _same_step(role: AbstractRole, held: Held, action: Array, key: Array):
-    """What is over is followed by a new episode at once."""
-    after, stepped = _stepped(role, held, action)
-    return _followed(role, after, stepped.over, key), stepped._replace(began=stepped.over)
+def _acted(role: AbstractRole, leaves: Leaves, action: Array) -> tuple[Leaves, Array, Array]:
+    episode, reward, over = transition(role, unpacked(role, leaves), action)
+    told = jnp.stack([reward, over.astype(reward.dtype)])
+    return packed(episode), observe(role, episode), told
 
 
-def _next_step(role: AbstractRole, held: Held, action: Array, key: Array):
-    """What is over is followed by a new episode in the next step, whatever the action."""
-    after, stepped = _stepped(role, held, action)
-    after = _followed(role, after, held.waiting, key)
-    return after, stepped._replace(observation=after.shown, began=held.waiting)
-
-
-# The steps of a rollout, one environment each; `vmap` makes them many.
-STEPS: dict[AutoresetMode, Callable[..., tuple[Held, Stepped]]] = {
-    AutoresetMode.DISABLED: _disabled,
-    AutoresetMode.SAME_STEP: _same_step,
-    AutoresetMode.NEXT_STEP: _next_step,
-}
-
-
-def _followed(role: AbstractRole, held: Held, where: Bool[Array, ""], key: Array) -> Held:
+def _followed(
+    role: AbstractRole, where: Array, current: tuple[Leaves, Array], key: Array
+) -> tuple[Leaves, Array]:
     """With a new episode, from a raw key, where it is asked for."""
-    episode, shown = renewed(role, where, (held.episode, held.shown), key=key)
-    return Held(episode, shown, held.waiting & ~where)
+    leaves, shown = current
+    episode, shown = renewed(role, where, (unpacked(role, leaves), shown), key=key)
+    return packed(episode), shown
 
 
-def _join(static: PyTree, structure: Any, leaves: tuple[Array, ...]) -> AbstractRole:
-    return eqx.combine(jax.tree.unflatten(structure, leaves), static)
+def _join(static: tuple[Any, ...], structure: Any, arrays: Leaves) -> AbstractRole:
+    following = iter(arrays)
+    leaves = [next(following) if leaf is _ARRAY else leaf for leaf in static]
+    return jax.tree.unflatten(structure, leaves)

@@ -40,12 +40,18 @@ class Renderer:
             raise ValueError(
                 f"`render_mode` must be None or one of {RENDER_MODES}, got {mode!r}."
             )
-        self._role, self._mode = role, mode
+        self._role = role
         self._curve: list[tuple[float, float, float]] = []
         self._latest: tuple[Episode, np.ndarray] | None = None
         self._picture = _picture()
         self._open = _window() if mode == "human" else None
         self._window: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_picture": None, "_window": None}  # a copy has its own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _picture=_picture())
 
     def begin(self, episode: Episode) -> None:
         """A new life."""
@@ -58,7 +64,7 @@ class Renderer:
         point = (int(episode.life.time), float(progress.loss), float(progress.score))
         self._curve.append(point)
         self._latest = (episode, action)
-        if self._mode == "human":
+        if self._open is not None:
             self.draw()
 
     def draw(self) -> np.ndarray | None:

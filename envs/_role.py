@@ -72,6 +72,10 @@ class Verdict(eqx.Module):
     diverged: Bool[Array, "*lives"]
 
 
+# The names of a verdict, and what each is told as outside of JAX.
+VERDICT: dict[str, type] = {"score": float, "loss": float, "diverged": bool}
+
+
 class AbstractRole(eqx.Module):
     """What an agent is in a life: what it sees and what its actions do.
 
@@ -135,11 +139,16 @@ def transition(
         loss of the training stream up to which reward has been paid, at first that of
         chance, and $L'$ the one after the action; and whether the life is over.
     """
-    after = role.act(episode, _bounded(role, action))
+    after = role.act(episode, bounded(role, action))
     loss = after.progress.loss
     reward = reward_of(episode.paid, loss)
-    over = after.life.time >= role.problem.presentations
-    return Episode(after.life, after.progress, loss), reward, over
+    episode = Episode(after.life, after.progress, loss)
+    return episode, reward, is_over(role, episode)
+
+
+def is_over(role: AbstractRole, episode: Episode) -> Bool[Array, ""]:
+    """Whether the life has had its last presentation."""
+    return episode.life.time >= role.problem.presentations
 
 
 def reward_of(paid: Float[Array, ""], loss: Float[Array, ""]) -> Float[Array, ""]:
@@ -149,12 +158,12 @@ def reward_of(paid: Float[Array, ""], loss: Float[Array, ""]) -> Float[Array, ""
 
 def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]) -> Verdict:
     """How a life that is over, after `action`, did on the validation part."""
-    rule = role.rule(_bounded(role, action))
+    rule = role.rule(bounded(role, action))
     outcome, diverged = examine(rule, role.problem, episode.life, part="validation")
     return Verdict(outcome.score, episode.progress.loss, diverged)
 
 
-def _bounded(role: AbstractRole, action: Array) -> Float[Array, " actions"]:
+def bounded(role: AbstractRole, action: Array) -> Float[Array, " actions"]:
     """The action clipped to [-1, 1].
 
     Raises:

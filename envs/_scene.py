@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ._base import Frozen
 from ._classification import Classification
 from ._lifetime import keys_of
-from ._role import AbstractRole, Episode
+from ._role import AbstractRole, Episode, bounded
 
 TILES = 4  # of the numbers that a synapse or a neuron holds, so many are shown
 _CELLS = 64  # of the decision surface, along each side
@@ -128,6 +128,6 @@ def _beliefs(
 ) -> Float[Array, "points classes"]:
     """The softmax of what the network says of raw points in its world."""
     life = episode.life
-    network = Frozen(role.rule(jnp.clip(action.astype(float), -1.0, 1.0)), life.state)
+    network = Frozen(role.rule(bounded(role, action)), life.state)
     outputs = network(role.problem.shown(life.world, points), key=keys_of(life)[3])
     return jax.nn.softmax(outputs)

@@ -8,9 +8,9 @@ from ..rules import AbstractRule
 from ._base import AbstractProblem
 from ._boundary import asked, check_open, checked_action, draw_keys, task_key
 from ._gymnasium import make_role, make_spaces
-from ._program import Program, single
+from ._program import Leaves, Program, single, unpacked
 from ._render import RENDER_FPS, RENDER_MODES, Renderer
-from ._role import Episode
+from ._role import VERDICT
 
 
 class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -78,8 +78,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space, self.action_space = make_spaces(self.role)
         self._acted = self.role.acted
         self._program = Program(self.role, single)
-        self._reset, self._step, self._judge = self._program.functions
-        self._episode = None
+        self._episode: Leaves | None = None  # of the life in progress
         self._closed, self._warm = False, False
         self.render_mode = render_mode
         self._renderer = None if render_mode is None else Renderer(self.role, render_mode)
@@ -98,13 +97,13 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         if key is None:
             key = draw_keys(self.np_random, 1)[0]
-        self._episode, seen = self._reset(key)
+        self._episode, seen = self._program.reset(key)
         if not self._warm:  # so that nothing is compiled at the end of the first life
             task_key(0)
-            self._judge(self._episode, np.zeros(self._acted, np.float32))
+            self._program.judge(self._episode, np.zeros(self._acted, np.float32))
             self._warm = True
         if self._renderer is not None:
-            self._renderer.begin(self._episode)
+            self._renderer.begin(unpacked(self.role, self._episode))
         return np.array(seen), {}
 
     def step(self, action: ArrayLike):
@@ -115,21 +114,17 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 "episode that has ended."
             )
         action = checked_action(action, self._acted)
-        episode, seen, told = self._step(self._episode, action)
+        episode, seen, told = self._program.step(self._episode, action)
         reward, over = np.asarray(told).tolist()
         info = self._verdict(episode, action) if over else {}
         self._episode = None if over else episode
         if self._renderer is not None:
-            self._renderer.follow(episode, action)
+            self._renderer.follow(unpacked(self.role, episode), action)
         return np.array(seen), reward, bool(over), False, info
 
-    def _verdict(self, episode: Episode, action: np.ndarray) -> dict[str, Any]:
-        verdict = self._judge(episode, action)
-        return {
-            "score": float(verdict.score),
-            "loss": float(verdict.loss),
-            "diverged": bool(verdict.diverged),
-        }
+    def _verdict(self, episode: Leaves, action: np.ndarray) -> dict[str, Any]:
+        verdict = self._program.judge(episode, action)
+        return {name: kind(getattr(verdict, name)) for name, kind in VERDICT.items()}
 
     def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         check_open(self._closed)

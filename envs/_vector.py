@@ -14,9 +14,9 @@ from ._base import AbstractProblem, check_sizes
 from ._boundary import asked, check_open, checked_action, checked_mask, task_key
 from ._gymnasium import make_role, make_spaces
 from ._keys import Keys
-from ._program import Held, Program, vector
-from ._role import Verdict
-from ._rollout import Rollout, scanned
+from ._program import Program, vector
+from ._role import VERDICT, Verdict
+from ._rollout import Held, Rollout, scanned
 
 
 class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -95,7 +95,6 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._acted = (num_envs, *self.role.acted)
         self._program = Program(self.role, vector)
-        self._reset, self._step, self._judge = self._program.functions
         self._keys: Keys | None = None
         self._held: Held | None = None
 
@@ -141,42 +140,42 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             keys.take(where)
         held = self._held
         if held is None:
-            held = self._reset(tasks, where, None)
+            episodes, shown = self._program.reset(tasks, where, None)
+            held = Held(episodes, shown, where)
             # So that nothing is compiled later:
             task_key(0)
-            self._judge(held.episode, np.zeros(self._acted, np.float32))
-        held = self._reset(tasks, where, held)
-        shown = np.array(held.shown)
-        self._held = held
-        return shown, {}
+            self._program.judge(episodes, np.zeros(self._acted, np.float32))
+        episodes, shown = self._program.reset(tasks, where, (held.episode, held.shown))
+        self._held = Held(episodes, shown, held.waiting & ~where)
+        return np.array(shown), {}
 
     def step(self, actions: ArrayLike):
         held, keys = self._ready()
-        if self._mode is AutoresetMode.DISABLED and np.any(held.waiting):
+        if self._mode is AutoresetMode.DISABLED and held.waiting.any():
             raise gymnasium.error.ResetNeeded(
                 "these lives are over: call `reset(options={'reset_mask': ...})` for "
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
             )
         actions = checked_action(actions, self._acted)
-        waiting = np.array(held.waiting)
         # The step uses up what is held: if it is interrupted, there is nothing to go on with.
         self._held = None
-        held, rewards, over = self._step(held, actions)
-        rewards, over = np.asarray(rewards).astype(np.float64), np.array(over)
+        episodes, shown, told = self._program.step(held.episode, actions)
+        rewards, over = _heard(told, held.waiting)
         infos: dict[str, Any] = {}
         if over.any():
-            infos = _verdicts(self._judge(held.episode, actions), over)
+            infos = _verdicts(self._program.judge(episodes, actions), over)
             if self._mode is AutoresetMode.SAME_STEP:
-                infos = _final(held.shown, infos, over)
-        began = {AutoresetMode.SAME_STEP: over, AutoresetMode.NEXT_STEP: waiting}.get(
+                infos = _final(shown, infos, over)
+        began = {AutoresetMode.SAME_STEP: over, AutoresetMode.NEXT_STEP: held.waiting}.get(
             self._mode
         )
+        waiting = held.waiting | over
         if began is not None and began.any():
-            held = self._reset(keys.ahead(1)[:, 0], began, held)
+            episodes, shown = self._program.reset(keys.ahead(1)[:, 0], began, (episodes, shown))
             keys.take(began)
-        shown = np.array(held.shown)
-        self._held = held
-        return shown, rewards, over, np.zeros_like(over), infos
+            waiting &= ~began
+        self._held = Held(episodes, shown, waiting)
+        return np.array(shown), rewards, over, np.zeros_like(over), infos
 
     def rollout(
         self,
@@ -226,13 +225,13 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self.role,
             self._mode,
             policy,
-            held,
+            held._replace(waiting=jax.numpy.asarray(held.waiting)),
             jax.numpy.asarray(keys.ahead(steps // self.role.actions + 1)),
             keys=None if key is None else jax.random.split(key, steps),
             steps=steps,
         )
         keys.take(np.asarray(begun))
-        self._held = held
+        self._held = held._replace(waiting=np.array(held.waiting))
         return met
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -273,6 +272,12 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return list(values)
 
 
+def _heard(told: Array, waiting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rewards and ends; what waits earns nothing and does not end again."""
+    rewards, over = np.asarray(told).T
+    return np.where(waiting, 0.0, rewards.astype(np.float64)), (over > 0) & ~waiting
+
+
 def _final(shown: Array, infos: dict[str, Any], over: np.ndarray) -> dict[str, Any]:
     """Last observations and infos, as Gymnasium's own vector environments give them."""
     last, observations = np.full(len(over), None, object), np.array(shown)
@@ -289,7 +294,7 @@ def _final(shown: Array, infos: dict[str, Any], over: np.ndarray) -> dict[str, A
 def _verdicts(verdict: Verdict, over: np.ndarray) -> dict[str, Any]:
     """The infos of episodes that are over, each with its mask."""
     infos: dict[str, Any] = {}
-    for name, kind in (("score", float), ("loss", float), ("diverged", bool)):
+    for name, kind in VERDICT.items():
         infos[name] = np.where(over, getattr(verdict, name), 0).astype(kind)
         infos[f"_{name}"] = over.copy()
     return infos

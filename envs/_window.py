@@ -17,7 +17,8 @@ class Window:
     """A window that shows one picture after the other.
 
     A window that its user closes stays closed; the environment goes on unseen, as it does,
-    with a warning, where there is no display.
+    with a warning, where there is no display. Windows that are open at once share the one
+    display of pygame, which is shut with the last of them.
 
     Args:
         width, height: in pixels.
@@ -26,6 +27,8 @@ class Window:
     Raises:
         gymnasium.error.Error: if pygame cannot open any window, be it unseen.
     """
+
+    _open = 0
 
     def __init__(self, width: int, height: int, fps: int):
         self._fps = fps
@@ -40,6 +43,7 @@ class Window:
             gymnasium.logger.warn(f"{_NO_DISPLAY}; it is drawn unseen.")
         pygame.display.set_caption("plasticgym")
         self._clock = pygame.time.Clock()
+        Window._open += 1
 
     def show(self, pixels: np.ndarray) -> None:
         """Shows a picture of shape `(height, width, 3)` when its time has come."""
@@ -55,4 +59,6 @@ class Window:
     def close(self) -> None:
         if self._screen is not None:
             self._screen = None
-            pygame.display.quit()
+            Window._open -= 1
+            if not Window._open:
+                pygame.display.quit()

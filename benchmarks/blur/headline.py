@@ -24,6 +24,7 @@ from scipy import stats
 
 import plasticgym as pg
 from plasticgym.benchmarks import Entry, entry, evaluate, tuned
+from plasticgym.benchmarks._statistics import bootstrap_mean
 from plasticgym.rules._atomic import write_atomically
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "blur"
@@ -31,7 +32,7 @@ SCORES: dict[Literal["stream_area", "last"], str] = {
     "stream_area": "stream area",
     "last": "last",
 }
-RESAMPLES, LEAST = 2000, 3
+LEAST = 3
 
 
 def main():
@@ -110,7 +111,7 @@ def table(told, ours, rivals=""):
                     [f"{setting} ({split})", what, f"{mean:.3f}", best],
                     f"{values[best].mean():.3f}",
                     differences.mean(1),
-                    resampled(differences),
+                    bootstrap_mean(differences, seed=0),
                 )
             means = np.mean(together, 0)
             half = stats.t.ppf(0.975, len(means) - 1) * stats.sem(means)
@@ -130,16 +131,6 @@ def row(cells, theirs, differences, interval):
 def scores(told, name, setting, score):
     """The scores of a rule in a setting, one per seed."""
     return np.asarray(told["results"][name][setting][score])
-
-
-def resampled(differences):
-    """95% of the mean of `(trainings, seeds)`, both resampled with replacement."""
-    rng = np.random.default_rng(0)
-    trainings, seeds = differences.shape
-    rows = rng.integers(0, trainings, (RESAMPLES, trainings))
-    columns = rng.integers(0, seeds, (RESAMPLES, seeds))
-    means = [differences[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)]
-    return np.quantile(means, [0.025, 0.975])
 
 
 if __name__ == "__main__":

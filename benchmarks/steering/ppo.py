@@ -30,11 +30,12 @@ import numpy as np
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._statistics import bootstrap_mean
 from plasticgym.rules._atomic import write_atomically
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SETTING, REACH, LASTS = "digits-20", 2.0, 2
-ENVS, CHOICES, FINALISTS, RESAMPLES = 200, 41, 5, 2000
+ENVS, CHOICES, FINALISTS = 200, 41, 5
 CHOOSING, FRESH = range(100_000, 101_000), range(900_000, 900_200)
 MEASURES = ("return", "score")
 RIVALS = {
@@ -229,7 +230,7 @@ def table(told):
         for m, digits in (("return", 3), ("score", 4)):
             theirs = rival(told, name, m)
             ahead = ours[m] - theirs
-            low, high = (f"{end:+.{digits}f}" for end in interval(ahead))
+            low, high = (f"{end:+.{digits}f}" for end in bootstrap_mean(ahead, seed=0))
             won = f"{(ahead.mean(1) > 0).sum()} of {seeds} seeds"
             lead = f"{ahead.mean():+.{digits}f} ({low} to {high}), {won}"
             cells += [f"{theirs.mean():.{digits}f}", lead]
@@ -247,16 +248,6 @@ def rival(told, name, measure):
     if name == "habit":
         return np.asarray([seed["habit"][measure] for seed in told["seeds"]])
     return np.asarray(told["baselines"][name][measure][measure])
-
-
-def interval(differences):
-    """95% of the mean of `(seeds, worlds)`, both resampled with replacement."""
-    rng = np.random.default_rng(0)
-    seeds, worlds = differences.shape
-    rows = rng.integers(0, seeds, (RESAMPLES, seeds))
-    columns = rng.integers(0, worlds, (RESAMPLES, worlds))
-    drawn = [differences[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)]
-    return np.quantile(drawn, [0.025, 0.975])
 
 
 def trials():

@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import plasticgym as pg
+from plasticgym.envs._program import unpacked
 
 SMALL = {"hidden": (4,), "batch": 8, "presentations": 6}
 ROLES = {
@@ -51,6 +52,10 @@ def episode(env, policy, **reset):
         observations.append(seen)
         rewards.append(reward)
     return observations, rewards, info
+
+
+def life_of(env):
+    return unpacked(env.role, env._episode).life
 
 
 def random_actions(space, seed=0):
@@ -176,7 +181,7 @@ def test_columns_of_synapses(tier):
     env.reset(seed=0)
     env.step(np.full(env.action_space.shape, 0.3))
     seen, *_ = env.step(np.full(env.action_space.shape, -0.5))
-    role, life = env.unwrapped.role, env.unwrapped._episode.life
+    role, life = env.unwrapped.role, life_of(env.unwrapped)
     weights = [np.asarray(s["weight"]) for s in life.state.synapses]
     feedback = [np.asarray(b) for b in life.state.memory or [np.zeros((2, 4))]]
     world = eqx.tree_at(lambda w: w.time, life.world, jax.numpy.asarray(2))  # just met
@@ -192,7 +197,7 @@ def test_columns_of_synapses(tier):
     if tier != "activity":
         assert not np.allclose(feedback[0], weights[1][:-1].T)
         env.reset()
-        assert not np.allclose(feedback[0], env.unwrapped._episode.life.state.memory[0])
+        assert not np.allclose(feedback[0], life_of(env.unwrapped).state.memory[0])
 
 
 def test_a_tier_sees_all_that_the_one_below_it_sees():

@@ -319,6 +319,21 @@ def test_a_window_that_its_user_closes_stays_closed(unseen):
     renderer.close()
 
 
+def test_windows_share_the_display_until_the_last_is_closed(unseen):
+    import pygame
+
+    role = steering(pg.rules.SGD())
+    first, second = Renderer(role, "human"), Renderer(role, "human")
+    ((episode, _),) = episodes(role, [])
+    for renderer in (first, second):
+        renderer.begin(episode)
+    first.close()
+    second.draw()
+    assert pygame.display.get_init()
+    second.close()
+    assert not pygame.display.get_init()
+
+
 def test_no_display(unseen, monkeypatch):
     monkeypatch.delenv("SDL_VIDEODRIVER")
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -236,7 +236,7 @@ def test_many_compute_only_if_any_needs_it(needed, times):
 
     needed = jnp.asarray(needed)
     x = jnp.arange(1.0, needed.size + 1).reshape(needed.shape)
-    one = lambda needed, x: if_needed(needed, expensive, -x, x)  # noqa: E731
+    one = lambda needed, x: if_needed(needed, lambda: expensive(x), -x)  # noqa: E731
     for _ in range(needed.ndim):
         one = jax.vmap(one)
     result = jax.jit(one)(needed, x)
@@ -246,7 +246,7 @@ def test_many_compute_only_if_any_needs_it(needed, times):
 
 
 def test_what_is_needed_may_be_the_same_for_all():
-    found = jax.vmap(lambda x: if_needed(jnp.array(True), lambda x: x * 2.0, 0.0 * x, x))(
+    found = jax.vmap(lambda x: if_needed(jnp.array(True), lambda: x * 2.0, 0.0 * x))(
         jnp.arange(3.0)
     )
     np.testing.assert_array_equal(found, [0.0, 2.0, 4.0])
@@ -254,7 +254,7 @@ def test_what_is_needed_may_be_the_same_for_all():
 
 def test_gradients_pass_through():
     def loss(x):
-        return if_needed(x > 0, lambda x: x**2, x, x)
+        return if_needed(x > 0, lambda: x**2, x)
 
     assert jax.grad(loss)(3.0) == 6.0
     both = jax.vmap(jax.grad(loss))(jnp.array([3.0, -1.0]))
