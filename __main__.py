@@ -26,6 +26,7 @@ from .rules import Registry
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 _PICTURES = (".png", ".svg", ".pdf")
+_NOTHING_ELSE = "`--resume` goes on with a run as it was; give nothing else."
 _LIFE = "life: presentations x batch; chance: the score of knowing nothing"
 
 app = typer.Typer(
@@ -97,7 +98,10 @@ def rules() -> None:
 
 @app.command()
 def train(
-    rule: Annotated[str | None, typer.Argument(help="As blur or 'blur(states=4)'.")] = None,
+    rule: Annotated[
+        str | None,
+        typer.Argument(help="As blur, 'blur(states=4)', 'expr: FORMULA', rule.py:MyRule."),
+    ] = None,
     on: Annotated[str | None, _option("Problems, as digits,'xor(batch=16)'.")] = None,
     suite: Annotated[str | None, _option("Train on what this suite lists as seen.")] = None,
     agent: Annotated[
@@ -125,14 +129,17 @@ def train(
     benchmarks.use_cache()
     named = (rule, on, suite, agent, generations, seed)
     if resume is not None:
-        if allow_unseen or any(x is not None for x in (*named, recipe, out)):
-            raise ValueError("`--resume` goes on with a run as it was; give nothing else.")
-        run, folder, go = agents.read_run(resume), resume, agents.resume
+        if allow_unseen or any(x is not None for x in (*named[1:], recipe, out)):
+            raise ValueError(_NOTHING_ELSE)
+        run, folder, go = _run_in(resume, rule), resume, agents.resume
     else:
         run = _new_run(*named) if recipe is None else _recipe_run(recipe, *named)
         run = dataclasses.replace(run, unseen=_unseen(run, allowed=allow_unseen))
-        folder = out or Path("runs") / f"{recipe or f'{run.rule}-{run.agent}'}-{run.seed}"
+        name = recipe or f"{run.rule}-{run.agent}".replace(":", "-")
+        folder = out or Path("runs") / f"{name}-{run.seed}"
         go = functools.partial(agents.start, run)
+    # A rule in a file of Python has to be named again wherever it is to be run.
+    file = f"{shlex.quote(rule)} " if rule is not None and ".py:" in run.rule else ""
     names = ", ".join(run.problems)
     _out.print(f"training [bold]{run.rule}[/] by {run.agent} on {names} in {folder}")
     try:
@@ -149,18 +156,21 @@ def train(
 
             trained = go(folder, on_generation=show)
     except KeyboardInterrupt:
-        _err.print("interrupted; go on with:", _quoted("train --resume", folder))
+        _err.print("interrupted; go on with:", _quoted(f"train {file}--resume", folder))
         sys.exit(_INTERRUPTED)
     mean = trained.history.mean
     _out.print(f"mean fitness {mean[0]:.3f} at first, {mean[-1]:.3f} at the end")
-    _out.print("score it with:", _quoted("evaluate", folder), highlight=False)
+    _out.print("score it with:", _quoted(f"evaluate {file}".strip(), folder), highlight=False)
 
 
 @app.command()
 def evaluate(
     entries: Annotated[
         list[str],
-        typer.Argument(help="Names, 'sgd(rate=0.1)', 'sgd*', folders of runs, genome files."),
+        typer.Argument(
+            help="Names, 'sgd(rate=0.1)', 'sgd*', 'expr: FORMULA; rate=0.1', rule.py:MyRule, "
+            "folders of runs, genome files."
+        ),
     ],
     suite: Annotated[str, _option("The suite.")] = "smoke-v0",
     split: Annotated[
@@ -240,7 +250,7 @@ def _new_run(
     seed: int | None,
 ):
     from . import agents, benchmarks, envs
-    from .rules import spelled, spelled_list
+    from .rules import spelled, spelled_list, written_rule
 
     if rule is None:
         raise ValueError("name the RULE to train, as in: plasticgym train blur --on digits,xor")
@@ -254,7 +264,7 @@ def _new_run(
         for item in spelled_list(on or ""):
             name = item.name if item.name not in where else f"{item.name}-{len(where)}"
             where[name] = (envs.problem_id(item.name), item.options)
-    rule_, agent_ = spelled(rule), spelled("cma-es" if agent is None else agent)
+    rule_, agent_ = written_rule(rule), spelled("cma-es" if agent is None else agent)
     return agents.Run(
         rule=rule_.name,
         options=rule_.options,
@@ -265,6 +275,24 @@ def _new_run(
         seed=0 if seed is None else seed,
         command=_command(),
     )
+
+
+def _run_in(folder: Path, rule: str | None):
+    """The run in a folder, the rule of which may be in a file of Python that was named."""
+    from . import agents
+    from .rules import RULES, written_rule
+
+    run, name = agents.read_run(folder), None if rule is None else written_rule(rule).name
+    if name is not None and ".py:" not in run.rule:
+        raise ValueError(_NOTHING_ELSE)
+    if name not in (None, run.rule):
+        raise ValueError(f"{folder} holds a run of {run.rule}, not of {name}.")
+    if ".py:" in run.rule and run.rule not in RULES:
+        raise ValueError(
+            f"{folder} holds a run of {run.rule}, a file of Python; name that file, too, as "
+            f"in: plasticgym train {run.rule} --resume {folder}"
+        )
+    return run
 
 
 def _recipe_run(
@@ -308,6 +336,7 @@ def _command() -> str:
 def _list(table: Table, registry: Registry[Any], row: Callable[[str], tuple[str, ...]]) -> None:
     """Prints a row per member; those of other packages may be broken in any way."""
     broken = []
+    table.columns[0].no_wrap = True  # names are there to be copied
     for name in registry:
         try:
             table.add_row(*row(name))

@@ -6,8 +6,9 @@ from typing import final
 
 from ..agents import read_run
 from ..agents._trained_on import Problems, joined, read_problems, trained_on_before
-from ..rules import RULES, AbstractRule, load_genome, read_genome, spelled
+from ..rules import RULES, AbstractRule, load_genome, read_genome, written_rule
 from ..rules._genome_file import shipped_genome
+from ..rules._written_rule import is_code, is_of_file
 from ._reference import tuned
 from ._suite import Suite
 
@@ -56,9 +57,11 @@ def entry(text: str, suite: Suite | None = None) -> Entry:
         text: a registered name (`"sgd"`: with the genome that comes with the package, if
             there is one), a name with options (`"sgd(rate=0.1)"`: exactly so), a name with
             a star (`"sgd*"`: with the rate that is best in each setting, see
-            [`tuned`][plasticgym.benchmarks.tuned]), the folder of a run, or a genome file.
-            A name stands for the rule even where there is a folder called so; write
-            `./sgd` for the folder.
+            [`tuned`][plasticgym.benchmarks.tuned]), a formula (`"expr: rate * pre * error;
+            rate=0.1"`) or a file of Python (`"rule.py:MyRule"`, which is run), see
+            [`written_rule`][plasticgym.rules.written_rule]; the folder of a run, or a
+            genome file. A name stands for the rule even where there is a folder called
+            so; write `./sgd` for the folder.
         suite: where it is to be scored; needed for a star.
 
     Raises:
@@ -80,17 +83,19 @@ def entry(text: str, suite: Suite | None = None) -> Entry:
         if suite is None:
             raise ValueError(f"`{text}` depends on the suite; give `suite=`, too.")
         return Entry(text, tuned(suite, starred[1]), note=_STAR_NOTE)
-    if text.split("(")[0].strip() not in RULES:
+    if not is_code(text) and text.split("(")[0].strip() not in RULES:
         if path.is_dir():
             return _of_run(text, path)
         if path.suffix == ".safetensors" or path.is_file():
             return _of_file(text, path)
         if "/" in text.split("(")[0]:
             raise ValueError(f"there is no folder or file {text}.")
-    name, options, literal = spelled(text)
+    name, options, literal = written_rule(text)
     genome = None if literal else shipped_genome(name)
     if genome is None:
         rule = RULES.make(name, **options)
+        if not isinstance(rule, AbstractRule):
+            raise ValueError(f"`{text}` must build a rule, got {type(rule).__name__}.")
         return Entry(text, rule, trained_on_before(name, options))
     return _of_file(f"{text} (shipped)", genome, expected=name)
 
@@ -102,7 +107,14 @@ def _of_run(text: str, folder: Path) -> Entry:
 
 
 def _of_file(label: str, path: Path, expected: str | None = None) -> Entry:
-    rule, told = load_genome(path, expected=expected), read_genome(path).provenance
+    name, _, _, told = read_genome(path)
+    if is_of_file(name) and name not in RULES:
+        # It may be of others: no file is run that was not named by who is running this.
+        raise ValueError(
+            f"{path} is a genome of {name}, a file of Python; name that file before it, as "
+            f"in: plasticgym evaluate {name} {label}"
+        )
+    rule = load_genome(path, expected=expected)
     try:
         # What the genome it started from was trained on may stand under `trained_on` alone.
         sources = [read_problems(told.get(field, {})) for field in ("problems", "trained_on")]

@@ -1,15 +1,24 @@
 """What a rule is, and the rules there are."""
 
+from . import _multilayer
+from ._abcd import ABCD as ABCD
 from ._adam import Adam as Adam
+from ._affine import Affine as Affine
+from ._anti_hebb import AntiHebb as AntiHebb
 from ._base import AbstractRule as AbstractRule
 from ._base import Body as Body
 from ._base import Clamped as Clamped
 from ._base import Feedback as Feedback
 from ._base import State as State
+from ._bcm import BCM as BCM
 from ._blur import Blur as Blur
 from ._blur_genomes import blur as _blur
 from ._constraint import Saturation as Saturation
 from ._constraint import UnitColumns as UnitColumns
+from ._direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from ._equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
+from ._expression import Expression as Expression
+from ._feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from ._forgetting import ByActivity as ByActivity
 from ._forgetting import ByWeights as ByWeights
 from ._gene import gene as gene
@@ -24,20 +33,39 @@ from ._genome_file import read_genome as read_genome
 from ._genome_file import save_genome as save_genome
 from ._genome_file import shipped as shipped
 from ._hebb import Hebb as Hebb
+from ._learned_optimizer import LearnedOptimizer as LearnedOptimizer
+from ._learned_optimizer import learned_optimizer as _learned_optimizer
+from ._least_control import LeastControl as LeastControl
+from ._local_view import LocalView as LocalView
+from ._locality import locality as locality
 from ._momentum import Momentum as Momentum
+from ._node_perturbation import NodePerturbation as NodePerturbation
 from ._normalisation import Normalisation as Normalisation
 from ._normalised_adam import NormalisedAdam as NormalisedAdam
 from ._normalised_sgd import NormalisedSGD as NormalisedSGD
 from ._oja import Oja as Oja
+from ._per_synapse import PerSynapse as PerSynapse
 from ._plasticity import Plasticity as Plasticity
+from ._predictive_coding import PredictiveCoding as PredictiveCoding
 from ._registry import Registry as Registry
+from ._sanger import Sanger as Sanger
 from ._sgd import SGD as SGD
+from ._sign_symmetric import SignSymmetric as SignSymmetric
 from ._signals import Signal as Signal
 from ._signals import Tier as Tier
 from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
+from ._three_factor import ThreeFactor as ThreeFactor
 from ._transfer import Transfer as Transfer
+from ._volterra import Volterra as Volterra
+from ._vsml import VSML as VSML
+from ._vsml_genomes import vsml as _vsml
+from ._weight_perturbation import WeightPerturbation as WeightPerturbation
+from ._written_rule import written_rule as written_rule
+
+# The layered network that plain rules live in, as functions for rules of your own.
+multilayer = _multilayer
 
 RULES: Registry[AbstractRule] = Registry(
     "rule",
@@ -47,9 +75,26 @@ RULES: Registry[AbstractRule] = Registry(
         "adam": Adam,
         "normalised-sgd": NormalisedSGD,
         "normalised-adam": NormalisedAdam,
+        "feedback-alignment": FeedbackAlignment,
+        "direct-feedback-alignment": DirectFeedbackAlignment,
+        "sign-symmetric": SignSymmetric,
+        "node-perturbation": NodePerturbation,
+        "weight-perturbation": WeightPerturbation,
+        "predictive-coding": PredictiveCoding,
+        "equilibrium-propagation": EquilibriumPropagation,
+        "least-control": LeastControl,
         "hebb": Hebb,
+        "anti-hebb": AntiHebb,
         "oja": Oja,
+        "sanger": Sanger,
+        "bcm": BCM,
+        "abcd": ABCD,
+        "three-factor": ThreeFactor,
+        "volterra": Volterra,
         "blur": _blur,
+        "vsml": _vsml,
+        "learned-optimizer": _learned_optimizer,
+        "expression": Expression,
     },
 )
 register = RULES.register

@@ -7,6 +7,7 @@ from . import _multilayer
 from ._activations import activation
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._gene import gene, real
+from ._local_view import LocalView
 from ._signals import Signal, Tier
 
 
@@ -69,6 +70,10 @@ class Hebb(AbstractRule):
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state
+
+    def change(self, view: LocalView) -> Float[Array, ""]:
+        """How one synapse changes by one row."""
+        return self.rate * view.pre * view.post - self.decay * view.weight
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         synapses = []

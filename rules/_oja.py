@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._gene import gene, real
+from ._local_view import LocalView
 from ._signals import Signal, Tier
 
 
@@ -40,7 +41,7 @@ class Oja(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = eqx.field(default=0.003, converter=real, metadata=gene("log"))
+    rate: Float[Array, ""] = eqx.field(default=0.0005, converter=real, metadata=gene("log"))
 
     @property
     def reads(self) -> frozenset[Signal]:
@@ -62,6 +63,10 @@ class Oja(AbstractRule):
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state
+
+    def change(self, view: LocalView) -> Float[Array, ""]:
+        """How one synapse changes by one row."""
+        return self.rate * view.post * (view.pre - view.post * view.weight)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         synapses = []

@@ -1,9 +1,23 @@
 """What all tests share: strict arrays, checked annotations, a few small things to test on."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # No test writes to the user's cache of compilations.
 os.environ["PLASTICGYM_CACHE"] = ""
+# The tests run small programs once: compiling them is most of their time, and the plainer of
+# XLA's two ways to write machine code takes a third of it.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+)
+# What one worker has compiled, the other and the processes that tests start need not.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    compiled = tempfile.mkdtemp(prefix="plasticgym-tests-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import jaxtyping
@@ -13,7 +27,6 @@ jaxtyping.install_import_hook("plasticgym", "beartype.beartype")
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# The tests run small programs once: compiling them is most of their time.
 jax.config.update("jax_disable_most_optimizations", True)
 
 import jax.numpy as jnp  # noqa: E402

@@ -32,6 +32,18 @@ assert np.ptp(together) > 1e-4, "the genomes must differ in what they do"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "hebb", "oja", "blur"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sgd",
+        "adam",
+        "hebb",
+        "oja",
+        "blur",
+        "node-perturbation",
+        "predictive-coding",
+        "three-factor",
+    ],
+)
 def test_a_thousand_genomes_live_as_each_alone(name):
     subprocess.run([sys.executable, "-c", SCRIPT, name], check=True)

@@ -3,9 +3,11 @@
 from ...rules import Registry
 from .._run import Run
 from ._blur_cmaes import blur_cmaes as blur_cmaes
+from ._learned_optimizer import learned_optimizer as learned_optimizer
 from ._metagradient import adam_metagradient as adam_metagradient
 from ._metagradient import blur_metagradient as blur_metagradient
 from ._metagradient import sgd_metagradient as sgd_metagradient
+from ._vsml import vsml as vsml
 
 RECIPES: Registry[Run] = Registry(
     "recipe",
@@ -14,5 +16,7 @@ RECIPES: Registry[Run] = Registry(
         "blur-metagradient": blur_metagradient,
         "sgd-metagradient": sgd_metagradient,
         "adam-metagradient": adam_metagradient,
+        "vsml": vsml,
+        "learned-optimizer": learned_optimizer,
     },
 )

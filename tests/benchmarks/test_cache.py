@@ -22,11 +22,14 @@ print(pg.envs.lives(pg.rules.SGD(rate=0.1), problem, keys=keys).scores.sum())
 @pytest.fixture
 def config(monkeypatch):
     """Changes to JAX's settings are undone; those that are made are told."""
-    made = {}
+    made, update = {}, jax.config.update
+    before = jax.config.values["jax_compilation_cache_dir"]
+    update("jax_compilation_cache_dir", None)
     monkeypatch.setattr(jax.config, "update", made.__setitem__)
     monkeypatch.delenv("PLASTICGYM_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "")
-    return made
+    yield made
+    update("jax_compilation_cache_dir", before)
 
 
 def test_programs_are_kept_in_the_cache_folder_of_the_user(config, tmp_path, monkeypatch):
@@ -64,6 +67,7 @@ def test_a_cache_that_jax_knows_of_already_is_left_as_it_is(tmp_path, monkeypatc
 @pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_says_nothing(tmp_path):
     environment = {**os.environ, "PLASTICGYM_CACHE": str(tmp_path)}
+    del environment["JAX_COMPILATION_CACHE_DIR"]  # that of the tests
 
     def run():
         return subprocess.run(

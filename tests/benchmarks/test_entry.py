@@ -92,3 +92,85 @@ def test_a_folder_named_like_a_rule_does_not_shadow_it(here):
 def test_a_star_needs_a_suite():
     with pytest.raises(ValueError, match=r"`sgd\*` depends on the suite"):
         benchmarks.entry("sgd*")
+
+
+RULE_FILE = """
+import plasticgym as pg
+
+def delta(rate=0.5, activation="tanh"):
+    return pg.rules.PerSynapse(change, rate=rate, activation=activation)
+
+def change(view):
+    return view.pre * view.error
+
+def number():
+    return 3
+
+class Abstract(pg.rules.AbstractRule):
+    pass
+"""
+
+
+def test_a_formula_stands_for_its_rule():
+    text = "expr: rate * pre * error - 0.1 * a * weight; rate=0.2, a=-1, activation='relu'"
+    entry = benchmarks.entry(text)
+    assert (entry.label, entry.trained_on) == (text, {})
+    assert isinstance(entry.rule, pg.rules.Expression)
+    assert entry.rule.formula == "rate * pre * error - 0.1 * a * weight"
+    found = {name: float(value) for name, value in pg.rules.named_leaves(entry.rule).items()}
+    expected = {"rate": 0.2, "constants.a": -1.0, "constants.c0": 0.1}
+    assert found == pytest.approx(expected)
+    assert entry.rule.activation == "relu"
+    assert benchmarks.entry(" expr: pre * post").rule.formula == "pre * post"
+
+
+def test_a_file_of_python_stands_for_a_rule_in_it(here):
+    (here / "mine").mkdir()
+    (here / "mine" / "rule.py").write_text(RULE_FILE)
+    entry = benchmarks.entry("mine/rule.py:delta")
+    assert isinstance(entry.rule, pg.rules.PerSynapse)
+    assert float(entry.rule.rate) == 0.5
+    again = benchmarks.entry("./mine/rule.py:delta(rate=0.25, activation='relu')")
+    assert (float(again.rule.rate), again.rule.activation) == (0.25, "relu")
+    assert pg.rules.make("rule.py:delta") == entry.rule
+
+
+def test_a_genome_of_a_rule_in_a_file_needs_the_file_to_be_named(here):
+    """It may be of others, and a genome is data: reading it runs nothing."""
+    (here / "rule.py").write_text(RULE_FILE + "\nopen('ran', 'w').close()\n")
+    rule = pg.rules.PerSynapse(lambda view: view.pre * view.error, rate=0.125)
+    pg.rules.save_genome("a.safetensors", rule, name="rule.py:delta")
+    with pytest.raises(ValueError, match=r"name that file before it, as in: plasticgym evalu"):
+        benchmarks.entry("a.safetensors")
+    assert not (here / "ran").exists()
+    benchmarks.entry("rule.py:delta")
+    assert (here / "ran").exists()
+    assert float(benchmarks.entry("a.safetensors").rule.rate) == 0.125
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("expr:", "cannot be read"),
+        ("expr: eta * pre", "give it a value, as in eta=0.1"),
+        ("expr: pre; rate", "must read like ; rate=0.1"),
+        ("expr: pre; rate=open('x')", "must read like ; rate=0.1"),
+        ("expr: pre; formula='post'", "give no `formula=`"),
+        ("expr: pre; activation='rlu'", "did you mean 'relu'"),
+        ("none.py:delta", r"there is no file none\.py"),
+        ("rule.py", "no rule named, as in rule.py:MyRule; known are change, delta, number"),
+        ("rule.py:", "no rule named"),
+        ("rule.py:dleta", "no rule 'dleta'; did you mean 'delta'"),
+        ("rule.py:Abstract", "no rule 'Abstract'"),
+        ("rule.py:pg", "no rule 'pg'"),
+        ("rule.py:number", "must build a rule, got int"),
+        ("rule.py:delta(rats=1)", "'rule.py:delta' does not take these options.*rats"),
+        ("rule.py:delta(rate=f(1))", "with plain values"),
+        ("broken.py:delta", "broken.py cannot be run: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_is_no_formula_and_no_rule_in_a_file_is_refused(here, text, match):
+    (here / "rule.py").write_text(RULE_FILE)
+    (here / "broken.py").write_text("1 / 0")
+    with pytest.raises(ValueError, match=match):
+        benchmarks.entry(text)

@@ -1,4 +1,4 @@
-"""Oja finds the first principal component; Hebb's weights settle at the correlation."""
+"""What Hebbian rules of one equation converge to: correlations, novelty, components."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import plasticgym as pg
-from plasticgym.rules import Body, Clamped, Hebb, Oja
+from plasticgym.rules import AntiHebb, Body, Clamped, Hebb, Oja, Sanger
 
 KEY = jax.random.key(0)
 
@@ -79,6 +79,39 @@ def test_hebbs_weights_reach_the_closed_form_at_its_own_speed():
         np.testing.assert_allclose(state.synapses[0]["weight"], expected, rtol=1e-5)
 
 
+def test_sanger_finds_the_leading_components_in_order(inputs):
+    weights = lived(Sanger(rate=0.1), inputs, outputs=3, epochs=800)
+    leading = np.linalg.svd(np.asarray(inputs))[2][:3]
+    np.testing.assert_allclose(np.abs(leading @ weights), np.eye(3), atol=1e-3)
+
+
+def test_neurons_of_sanger_for_which_no_component_is_left_fall_silent(inputs):
+    line = inputs * jnp.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
+    answers = line @ lived(Sanger(rate=0.1), line, outputs=3, epochs=800)
+    deviations = np.std(answers, axis=0)
+    np.testing.assert_allclose(deviations[0], np.std(line[:, 0]), rtol=1e-4)
+    assert deviations[1:].max() < 0.1 * deviations[0]
+
+
+def test_anti_hebbian_weights_keep_what_is_orthogonal_to_the_inputs():
+    """Under a tanh unit as under a linear one: answers to what was met go, others stay."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    inputs = Clamped.full(jnp.asarray(rng.normal(size=(32, 3)) @ basis[:3], jnp.float32))
+    rule = AntiHebb(rate=0.5)
+    born = rule.rest(rule.init(Body((6, 4, 2)), key=KEY), 32)
+
+    def presentation(state, _):
+        state, _ = rule.predict(state, inputs, key=KEY)
+        return rule.adapt(state, key=KEY), None
+
+    later = jax.jit(lambda s: jax.lax.scan(presentation, s, length=300)[0])(born)
+    before, after = (np.asarray(s.synapses[0]["weight"]) for s in (born, later))
+    np.testing.assert_allclose(after, basis[3:].T @ basis[3:] @ before, atol=1e-5)
+    assert np.abs(before - after).max() > 0.1
+    np.testing.assert_allclose(rule.predict(later, inputs, key=KEY)[1], 0.0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -86,6 +119,12 @@ def test_hebbs_weights_reach_the_closed_form_at_its_own_speed():
         (lambda: Hebb(rate=0.0), r"`rate` must be positive, got 0.0"),
         (lambda: Hebb(decay=1.5), r"`decay` must lie strictly in \(0, 1\), got 1.5"),
         (lambda: Hebb(activation="than"), r"unknown activation 'than'; did you mean 'tanh'"),
+        (lambda: AntiHebb(rate=0.0), r"`rate` must be positive, got 0.0"),
+        (
+            lambda: AntiHebb(activation="rule"),
+            r"unknown activation 'rule'; did you mean 'relu'",
+        ),
+        (lambda: Sanger(rate=-1.0), r"`rate` must be positive, got -1.0"),
     ],
 )
 def test_what_is_out_of_range_is_refused(build, message):

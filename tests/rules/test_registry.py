@@ -23,8 +23,8 @@ def colours():
         ("momentun", "did you mean 'momentum'"),
         ("blurr", "did you mean 'blur'"),
         ("hebbian", "did you mean 'hebb'"),
-        ("zzzzzz", "known are adam, "),
-        ("", "known are adam, "),
+        ("zzzzzz", "known are abcd, adam, "),
+        ("", "known are abcd, adam, "),
     ],
 )
 def test_an_unknown_rule_gets_the_near_names(name, hint):
