@@ -34,9 +34,9 @@ class LearnedOptimizer(AbstractRule):
 
     Gradient, weights and momenta are each divided by their root mean square over the block
     (biases included), so that a step does not depend on the scale of the loss, and a
-    synapse on what its whole layer does: its tier is `layer`. Steps are as long as the
+    synapse on what its whole layer does: its tier is layer. Steps are as long as the
     training of $N$ made them; there is no rate to set, and where lives, bodies or losses
-    are unlike those of its training it may do badly.
+    are unlike those of its training it may do badly. Reads the error.
 
     **Arguments:**
 

@@ -43,7 +43,8 @@ class VSML(AbstractRule):
     Every row of a batch ticks from the same synapses, and these change by the mean over
     rows. Whatever the order of the inputs, or of the outputs, a network learns the same:
     nothing in the genome knows of places. So one genome fits every body; the means over
-    neurons make wide layers learn more slowly.
+    neurons make wide layers learn more slowly. Reads the error and the target; its
+    tier is layer.
 
     **Arguments:**
 

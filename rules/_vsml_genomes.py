@@ -6,10 +6,11 @@ import jax.numpy as jnp
 
 from ._affine import Affine
 from ._base import AbstractRule
-from ._genome_file import load_genome, shipped, shipped_genome
+from ._genome_file import load_genome, shipped
 from ._registry import Registry
 from ._vsml import VSML
 
+_CLONED = Path(__file__).parent / "genomes" / "vsml-cloned.safetensors"
 _OPEN = 5.0  # undoes what gates are closed by
 _KEEP = 15.0  # a gate that keeps all there is, to float precision
 
@@ -76,10 +77,10 @@ def backprop(
     \overleftarrow m_i = \tfrac\gamma J \tanh'(x_i + s) \sum_j w_{ij} e_j, \quad
     \Delta (c^+ + c^-)_{ij} = -\eta \tanh(x_i + s)\, e_j,$$
 
-    where $w = \tanh c^+ + \tanh c^-$ is what six cells hold: gradient descent but for a rate
-    that differs between layers, and for the slope of that tanh. One tick multiplies no two messages, but
-    gates multiply: $\sigma(2x) - \sigma(-2x) = \tanh x$ is the difference of what
-    $c^+$ and $c^-$ let in and of what an open and a half open gate let out, and the
+    where $w = \tanh c^+ + \tanh c^-$ is what six cells hold: gradient descent but for a
+    rate that differs between layers, and for the slope of that tanh. One tick multiplies no
+    two messages, but gates multiply: $\sigma(2x) - \sigma(-2x) = \tanh x$ is the difference
+    of what $c^+$ and $c^-$ let in and of what an open and a half open gate let out, and the
     difference of two gates that $e$ opens and closes a little is its derivative.
 
     Args:
@@ -115,7 +116,7 @@ STARTS: Registry[AbstractRule] = Registry(
     "genome of vsml",
     {
         "shipped": lambda: shipped("vsml"),
-        "cloned": lambda: load_genome(shipped_genome("vsml-cloned")),
+        "cloned": lambda: load_genome(_CLONED, expected="vsml"),
         "random": random,
         "backprop": backprop,
     },

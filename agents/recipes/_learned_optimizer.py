@@ -9,7 +9,7 @@ def learned_optimizer(seed: int = 0, generations: int = _STEPS) -> Run:
 
     Lives are of two lengths, so that the clock among its features is no count-down.
 
-    Cost: 10 to 20 minutes on one core of a busy machine, three of them compilation.
+    Cost: 15 to 30 minutes on one core of a busy machine, three of them compilation.
 
     Args:
         seed: of all that is random.

@@ -7,9 +7,10 @@ _SIZES = {"hidden": (16,), "batch": 8, "presentations": 40, "view": "rotated"}
 def vsml(seed: int = 0, generations: int = _STEPS) -> Run:
     """Descends the meta-gradient of VSML, cloned from backpropagation, in the plane.
 
-    Small bodies, batches and lives: what is learned there serves larger ones.
+    In small bodies, batches and lives. More meta-steps serve the plane better and bodies of
+    other sizes worse: twice as many unlearn images.
 
-    Cost: 10 to 20 minutes on one core of a busy machine, three of them compilation.
+    Cost: 5 to 15 minutes on one core of a busy machine, up to three of them compilation.
 
     Args:
         seed: of all that is random.
