@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from .rules import Registry
+from .rules._written_rule import is_of_file
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 _PICTURES = (".png", ".svg", ".pdf")
@@ -135,11 +137,11 @@ def train(
     else:
         run = _new_run(*named) if recipe is None else _recipe_run(recipe, *named)
         run = dataclasses.replace(run, unseen=_unseen(run, allowed=allow_unseen))
-        name = recipe or f"{run.rule}-{run.agent}".replace(":", "-")
+        name = recipe or re.sub(r"[:/\\]+", "-", f"{run.rule}-{run.agent}").lstrip(".-")
         folder = out or Path("runs") / f"{name}-{run.seed}"
         go = functools.partial(agents.start, run)
     # A rule in a file of Python has to be named again wherever it is to be run.
-    file = f"{shlex.quote(rule)} " if rule is not None and ".py:" in run.rule else ""
+    file = f"{shlex.quote(rule)} " if rule is not None and is_of_file(run.rule) else ""
     names = ", ".join(run.problems)
     _out.print(f"training [bold]{run.rule}[/] by {run.agent} on {names} in {folder}")
     try:
@@ -283,11 +285,11 @@ def _run_in(folder: Path, rule: str | None):
     from .rules import RULES, written_rule
 
     run, name = agents.read_run(folder), None if rule is None else written_rule(rule).name
-    if name is not None and ".py:" not in run.rule:
+    if name is not None and not is_of_file(run.rule):
         raise ValueError(_NOTHING_ELSE)
     if name not in (None, run.rule):
         raise ValueError(f"{folder} holds a run of {run.rule}, not of {name}.")
-    if ".py:" in run.rule and run.rule not in RULES:
+    if is_of_file(run.rule) and run.rule not in RULES:
         raise ValueError(
             f"{folder} holds a run of {run.rule}, a file of Python; name that file, too, as "
             f"in: plasticgym train {run.rule} --resume {folder}"

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..envs import AbstractProblem, Lifetime
 from ..envs._base import check_sizes
-from ..rules import AbstractRule
+from ..rules import AbstractRule, gene_names
 
 
 class Search(eqx.Module):
@@ -153,6 +153,14 @@ def check_problems(problems: Collection) -> None:
     """Raises a `ValueError` if there is nothing to train on."""
     if not problems:
         raise ValueError("`problems` must name at least one problem, got none.")
+
+
+def check_genome(rule: AbstractRule) -> None:
+    """Raises a `ValueError` if a rule has nothing that can be trained."""
+    if not gene_names(rule):
+        raise ValueError(
+            f"{type(rule).__name__} has no genes to train: name a constant, or give `rate=`."
+        )
 
 
 def check_draws(draws: int | None, growth: Float[Array, ""]) -> None:

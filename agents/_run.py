@@ -16,7 +16,7 @@ from ..envs._base import check_sizes
 from ..rules import RULES, AbstractRule, save_genome
 from ..rules._atomic import write_atomically
 from ..rules._genome_file import origin
-from ._base import AbstractAgent, check_problems
+from ._base import AbstractAgent, check_genome, check_problems
 from ._checkpoint import load_checkpoint, save_checkpoint
 from ._train import Trained, train
 from ._trained_on import Problems, joined, read_problems, trained_on_before, written_problems
@@ -92,11 +92,17 @@ class Run:
         return joined(self.problems, trained_on_before(self.rule, self.options))
 
     def build(self) -> tuple[AbstractAgent, AbstractRule, tuple[AbstractProblem, ...]]:
-        """The agent, the rule and the problems."""
+        """The agent, the rule and the problems.
+
+        Raises:
+            ValueError: if there is none of a name, it does not take its options, or the
+                rule has no genes.
+        """
         from . import AGENTS  # the registry stands above the agents
 
         problems = tuple(PROBLEMS.make(i, **options) for i, options in self.problems.values())
         rule = RULES.make(self.rule, **self.options)
+        check_genome(rule)
         return AGENTS.make(self.agent, **self.agent_options), rule, problems
 
 

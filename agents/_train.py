@@ -12,7 +12,7 @@ import numpy as np
 from ..envs import AbstractProblem
 from ..envs._base import check_sizes
 from ..rules import AbstractRule
-from ._base import AbstractAgent, Generation, Search
+from ._base import AbstractAgent, Generation, Search, check_genome
 
 
 class History(NamedTuple):
@@ -84,8 +84,8 @@ def train(
         Where the training stands at the end.
 
     Raises:
-        ValueError: if `generations` is not a positive whole number or there is no
-            problem.
+        ValueError: if `generations` is not a positive whole number, there is no problem
+            or the rule has no genes.
 
     !!! example
 
@@ -100,6 +100,7 @@ def train(
         ```
     """
     check_sizes(generations=generations)
+    check_genome(rule)
     problems = tuple(problems)
     if start is None:
         search = begin(agent, rule, problems, seed=seed)

@@ -87,26 +87,23 @@ def entry(text: str, suite: Suite | None = None) -> Entry:
         if path.is_dir():
             return _of_run(text, path)
         if path.suffix == ".safetensors" or path.is_file():
-            return _of_file(text, path)
+            return _of_genome(text, path)
         if "/" in text.split("(")[0]:
             raise ValueError(f"there is no folder or file {text}.")
     name, options, literal = written_rule(text)
     genome = None if literal else shipped_genome(name)
     if genome is None:
-        rule = RULES.make(name, **options)
-        if not isinstance(rule, AbstractRule):
-            raise ValueError(f"`{text}` must build a rule, got {type(rule).__name__}.")
-        return Entry(text, rule, trained_on_before(name, options))
-    return _of_file(f"{text} (shipped)", genome, expected=name)
+        return Entry(text, RULES.make(name, **options), trained_on_before(name, options))
+    return _of_genome(f"{text} (shipped)", genome, expected=name)
 
 
 def _of_run(text: str, folder: Path) -> Entry:
     run = read_run(folder)
-    found = _of_file(text.rstrip("/"), folder / "genome.safetensors", expected=run.rule)
+    found = _of_genome(text.rstrip("/"), folder / "genome.safetensors", expected=run.rule)
     return dataclasses.replace(found, trained_on=joined(found.trained_on, run.problems))
 
 
-def _of_file(label: str, path: Path, expected: str | None = None) -> Entry:
+def _of_genome(label: str, path: Path, expected: str | None = None) -> Entry:
     name, _, _, told = read_genome(path)
     if is_of_file(name) and name not in RULES:
         # It may be of others: no file is run that was not named by who is running this.

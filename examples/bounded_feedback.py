@@ -1,5 +1,7 @@
 """A rule of one's own: plasticgym evaluate examples/bounded_feedback.py:BoundedFeedback"""
 
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ from jaxtyping import Array, Float
 from plasticgym.rules import AbstractRule, Signal, State, Tier, gene, multilayer, real
 
 
+@final
 class BoundedFeedback(AbstractRule):
     r"""$\Delta w_{ij} = \eta\, x_i \tanh(\kappa\, e_j)$ with errors through random synapses."""
 
@@ -26,14 +29,12 @@ class BoundedFeedback(AbstractRule):
         return self.rate * view.pre * jnp.tanh(self.sharpness * view.error)
 
     def init(self, body, *, key):
-        key_weights, *keys = jax.random.split(key, len(body.layers))
-        weights = multilayer.newborn(body, "tanh", key=key_weights)
-        synapses = [{"weight": w} for w in weights]
-        for layer, (block, key) in enumerate(zip(synapses[1:], keys, strict=False), start=1):
-            post, pre = body.layers[layer + 1], body.layers[layer]
-            drawn = jax.random.normal(key, (post, pre))
-            block["feedback"] = drawn / jnp.sqrt(body.fan_in(layer + 1))
-        return State(body, (), tuple(synapses))
+        key_weights, key_feedback = jax.random.split(key)
+        first, *others = multilayer.newborn(body, "tanh", key=key_weights)
+        above = tuple(range(2, len(body.layers)))  # hidden layers hear the next one up
+        matrices = multilayer.random_feedback(body, above, key=key_feedback)
+        blocks = [{"weight": w, "feedback": b} for w, b in zip(others, matrices, strict=True)]
+        return State(body, (), ({"weight": first}, *blocks))
 
     def rest(self, state, batch):
         return multilayer.rest(state, batch)

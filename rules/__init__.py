@@ -96,6 +96,7 @@ RULES: Registry[AbstractRule] = Registry(
         "learned-optimizer": _learned_optimizer,
         "expression": Expression,
     },
+    AbstractRule,
 )
 register = RULES.register
 make = RULES.make

@@ -23,11 +23,11 @@ class ABCD(AbstractRule):
 
     $$\Delta w_{ij} = \eta\, (A\, x_i y_j + B\, x_i + C\, y_j + D)$$
 
-    Then each block is divided by its largest $|w|$, so that weights stay within
-    $[-1, 1]$; this looks at the whole layer. Neurons are tanh, also at the top, without
-    biases; outputs are $\gamma y$. The five coefficients are shared by all synapses, or
-    each synapse has its own, as in the paper, where a network born with random weights
-    and without any reward learns within a life to act.
+    Then each block is divided by its largest $|w|$, so that weights stay within $[-1, 1]$;
+    this looks at the whole layer. Neurons are tanh, also at the top, without biases;
+    outputs are $\gamma y$. The five coefficients are shared by all synapses, or each
+    synapse has its own, as in the paper, where a network born with random weights and
+    without any reward learns within a life to act. Reads no feedback; its tier is layer.
 
     **Arguments:**
 
@@ -113,7 +113,7 @@ class ABCD(AbstractRule):
         after, z = _multilayer.forward(state, inputs, "tanh")
         y = jnp.tanh(z)
         neurons = (*after.neurons[:-1], after.neurons[-1] | {"activity": y})
-        return State(after.body, neurons, after.synapses), self.gain * y
+        return State(after.body, neurons, after.synapses, after.memory), self.gain * y
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state
@@ -131,7 +131,7 @@ class ABCD(AbstractRule):
             w = body.mask(layer + 1, block["weight"] + rate * change)
             w = body.mask(layer, w.T).T  # the largest of the living
             synapses.append({"weight": w / jnp.maximum(jnp.abs(w).max(), _TINY)})
-        return State(body, state.neurons, tuple(synapses))
+        return State(body, state.neurons, tuple(synapses), state.memory)
 
 
 def _synapses(layers: tuple[int, ...]) -> int:

@@ -22,7 +22,8 @@ class Adam(AbstractRule):
     v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
     \Delta W = -\eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}.$$
 
-    A synapse holds its weight and the two moments; the clock $t$ is in the memory.
+    A synapse holds its weight and the two moments; the clock $t$ is in the memory. Reads
+    the error; its tier is gradient.
 
     **Arguments:**
 

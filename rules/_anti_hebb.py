@@ -20,7 +20,7 @@ class AntiHebb(AbstractRule):
     what they were born with: $W \to P\, W_0$, with $P$ the projection orthogonal to the
     inputs. Neurons then answer only to what is new. There are no biases. Diverges where
     $\eta$ times the largest eigenvalue of the correlation of the inputs exceeds 2. Reads
-    no feedback.
+    no feedback; its tier is activity.
 
     **Arguments:**
 
@@ -74,7 +74,6 @@ class AntiHebb(AbstractRule):
         return state
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes by one row."""
         return -self.rate * view.pre * view.post
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
@@ -83,4 +82,4 @@ class AntiHebb(AbstractRule):
             x, y = (state.neurons[i]["activity"] for i in (layer, layer + 1))
             correlation = x.T @ (y / y.shape[0])
             synapses.append({"weight": block["weight"] - self.rate * correlation})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

@@ -154,6 +154,17 @@ class AbstractRule(eqx.Module):
 
     A rule averages over the rows of its batch. Dead neurons of a body neither act nor
     count. All methods are pure.
+
+    A local rule *may* have one method more, and then says in it what `adapt` does in the
+    same state, as slowly and plainly as can be:
+
+    ```
+    change = rule.change(view)  # of one synapse in one row; its weight moves by the mean
+    ```
+
+    `view` is a [`LocalView`][plasticgym.rules.LocalView] and the change a scalar. A test
+    compares the two, and [`PerSynapse`][plasticgym.rules.PerSynapse] lives by it alone. A
+    rule that moves weights by what no view holds, such as states of its own, has none.
     """
 
     def __check_init__(self):

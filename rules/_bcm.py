@@ -24,9 +24,11 @@ class BCM(AbstractRule):
     and weakens them below. So neurons become selective: where $n$ linearly independent
     inputs are equally frequent, each neuron ends up answering $n$ to one of them and 0 to
     the others, or is silent. Dividing by the threshold, as Law and Cooper do, moves no
-    fixed point, and bounds a step by $\eta\, |x| / (1 - \tau)$. Neurons are rectified, also
-    at the top, without biases; they keep their threshold when put to rest. What is rare
-    is answered strongly: to one input in a thousand, about a thousand. Reads no feedback.
+    fixed point, and bounds steps: with $|x|$ the largest input, a neuron strengthens a
+    synapse by at most $\eta\, |x| / (1 - \tau)$ and weakens it by at most $\eta\, |x|\,
+    \theta / 4$. Neurons are rectified, also at the top, without biases; they keep their
+    threshold when put to rest. What is rare is answered strongly: to one input in a
+    thousand, about a thousand. Reads no feedback; its tier is activity.
 
     **Arguments:**
 
@@ -79,7 +81,7 @@ class BCM(AbstractRule):
         after, z = _multilayer.forward(state, inputs, "relu")
         y = jax.nn.relu(z)
         neurons = (*after.neurons[:-1], after.neurons[-1] | {"activity": y})
-        after = State(after.body, neurons, after.synapses)
+        after = State(after.body, neurons, after.synapses, after.memory)
         thresholds = tuple(
             self.decay * before["threshold"]
             + (1.0 - self.decay) * (now["activity"] ** 2).mean(0)[None]
@@ -98,7 +100,7 @@ class BCM(AbstractRule):
             share = y / (threshold + _TINY)  # 0 in a neuron that was never active
             growth = x.T @ (share * (y - threshold) / y.shape[0])
             synapses.append({"weight": block["weight"] + self.rate * growth})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)
 
     @staticmethod
     def _with_thresholds(state: State, thresholds: tuple[Array, ...]) -> State:
@@ -106,4 +108,4 @@ class BCM(AbstractRule):
             held | {"threshold": threshold}
             for held, threshold in zip(state.neurons, thresholds, strict=True)
         )
-        return State(state.body, neurons, state.synapses)
+        return State(state.body, neurons, state.synapses, state.memory)

@@ -62,7 +62,9 @@ class Blur(AbstractRule):
     by all neurons, and the genes of optional parts. Backpropagation is a special case.
 
     In all matrices the first index is the source and the second the destination; we
-    average over the batch where the authors' code sums.
+    average over the batch where the authors' code sums. Reads what it injects; its tier is
+    error, or gradient if its wiring stays symmetric, or that of the least local of its
+    parts: layer with normalisation.
 
     **Arguments:**
 
@@ -276,7 +278,7 @@ class Blur(AbstractRule):
                 v = plasticity.changed(v, down[source], up["state"], time)
                 changed["backward"] = rule._bounded(v)
             synapses.append(changed)
-        memory = {"time": time + 1.0} if time is not None else None
+        memory = {"time": time + 1.0} if time is not None else state.memory
         return State(state.body, state.neurons, tuple(synapses), memory)
 
     @property

@@ -16,16 +16,16 @@ from ._signals import Signal, Tier
 @final
 class DirectFeedbackAlignment(AbstractRule):
     r"""Direct feedback alignment: $\delta_l = \sigma'_l \odot e B_l$,
-    $\Delta W_l = \eta\, h_l^T \delta_{l+1}$ with fixed random $B_l$.
+    $\Delta W_l = \eta\, \langle [h_l, 1]^T \delta_{l+1} \rangle$ with fixed random $B_l$.
 
     The error $e$ of the outputs goes to every hidden layer by a matrix of its own, past all
     layers in between. With one hidden layer it is
     [`FeedbackAlignment`][plasticgym.rules.FeedbackAlignment]; with several, no layer waits
-    for another.
+    for another. Changes are averaged over rows.
 
     A synapse holds its weight; a block below the last also holds the feedback to the layer
-    above it, shape `(outputs, n)`, which is drawn at birth and stays. Reads the error of
-    the outputs.
+    above it, shape `(outputs, n)`, which is drawn at birth and stays. Reads the error;
+    its tier is error.
 
     **Arguments:**
 
@@ -95,12 +95,7 @@ class DirectFeedbackAlignment(AbstractRule):
         return State(body, tuple(neurons), state.synapses, state.memory)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            s | {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes, as in [`LocalView`][plasticgym.rules.LocalView]."""
         return self.rate * view.pre * view.error

@@ -9,9 +9,9 @@ from . import _multilayer
 from ._activations import activation as named
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
+from ._check_steps import check_steps
 from ._gene import gene, real
 from ._registry import near
-from ._settling_steps import check_steps
 from ._signals import Signal, Tier
 
 # The nudges of the two phases that are compared, in multiples of the strength.
@@ -132,7 +132,7 @@ class EquilibriumPropagation(AbstractRule):
             products = _multilayer.with_bias(pre).mT @ post / post.shape[1]
             difference = (products[0] - products[1]) / ((high - low) * self.strength)
             synapses.append({"weight": block["weight"] + self.rate * difference})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)
 
     def _settled(
         self, state: State, x: Array, layers: list[Array], nudge: Array, steps: int

@@ -16,15 +16,17 @@ from ._signals import Signal, Tier
 @final
 class FeedbackAlignment(AbstractRule):
     r"""Feedback alignment: $\delta_l = \sigma'_l \odot \delta_{l+1} B_l$,
-    $\Delta W_l = \eta\, h_l^T \delta_{l+1}$ with fixed random $B_l$.
+    $\Delta W_l = \eta\, \langle [h_l, 1]^T \delta_{l+1} \rangle$ with fixed random $B_l$.
 
-    Backpropagation with $B_l$ in the place of $W_l^T$. While it learns, the forward weights
-    turn towards the backward ones, until the errors that $B_l$ delivers point within 90
-    degrees of minus the gradient. The last block always follows the gradient exactly. Where
-    hidden layers are narrower than the outputs need, or very many, alignment stays poor.
+    Backpropagation with $B_l$ in the place of $W_l^T$, averaged over rows. While it
+    learns, the forward weights turn towards the backward ones, until the errors that $B_l$
+    delivers point within 90 degrees of minus the gradient. The last block always follows
+    the gradient exactly. Where hidden layers are narrower than the outputs need, or very
+    many, alignment stays poor.
 
     A synapse holds its weight and, above the first block, an entry of the feedback, which
-    is drawn at birth and stays. Reads the error of the outputs.
+    is drawn at birth and stays. Reads the error, which is fed back by synapses that know no
+    other weights, so its tier is error.
 
     **Arguments:**
 
@@ -88,12 +90,7 @@ class FeedbackAlignment(AbstractRule):
         return _multilayer.backward(state, feedback.error, self.activation, matrices)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            s | {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes, as in [`LocalView`][plasticgym.rules.LocalView]."""
         return self.rate * view.pre * view.error

@@ -81,7 +81,9 @@ def follow(
     for (name, place), node, d in followed:
         if place != SYNAPSE:
             for neuron in neurons:
-                now = value(node, {**genes, **neuron, place: neuron["activity"]})
+                # A gene may be named like a leaf that is no signal, such as `activity`.
+                told = {s: neuron[s] for s in SIGNALS if s in neuron}
+                now = value(node, {**told, place: neuron["activity"], **genes})
                 neuron[name] = d * neuron[name] + (1.0 - d) * now
             continue
         terms = products(node, SIDES)

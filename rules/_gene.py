@@ -36,7 +36,27 @@ class Scale(NamedTuple):
 
 
 def real(value: ArrayLike | Sequence[float]) -> Array:
-    """A real array, of the default precision: the converter of genes."""
+    """A real array, of the default precision: the converter of genes.
+
+    Args:
+        value: a number, or an array or nested sequence of them.
+
+    Returns:
+        An array of the same shape.
+
+    !!! example
+
+        ```python
+        >>> import equinox as eqx
+        >>> import jax
+        >>> from plasticgym.rules import gene, real
+        >>> class Decay(eqx.Module):
+        ...     rate: jax.Array = eqx.field(converter=real, metadata=gene("log"))
+        >>> float(Decay(rate=2).rate)
+        2.0
+
+        ```
+    """
     return jnp.asarray(value, dtype=float)
 
 

@@ -15,15 +15,25 @@ from ._signals import Signal, Tier
 class Hebb(AbstractRule):
     r"""Hebb's rule with decay: $\Delta w_{ij} = \eta\, x_i y_j - \lambda\, w_{ij}$.
 
-    Neurons that fire together wire together. Weights tend to $\eta / \lambda$ times the
-    correlation of pre and post. Reads no feedback.
+    Neurons that fire together wire together. Where weights settle they are
+    $\eta / \lambda$ times the correlation of pre and post. With $c$ the largest eigenvalue
+    of the correlation of the inputs of a layer, bias unit included, there are three cases:
+
+    - $\eta\, c < \lambda$, under activations that are 0 at 0: all weights decay to 0, and
+      the network falls silent;
+    - $\eta\, c > \lambda$ in a hidden layer under tanh or sigmoid: they settle;
+    - $\eta\, c > \lambda$ in the last layer, which is linear: they grow as
+      $(1 + \eta\, c - \lambda)^t$, without bound.
+
+    No fixed pair of genes holds the last layer in between for ever: defaults are so small
+    that it neither dies nor leaves common ranges within a few hundred presentations.
+    Reads no feedback; its tier is activity.
 
     **Arguments:**
 
     - `rate`: $\eta$, a positive scalar.
     - `decay`: $\lambda$, in (0, 1).
-    - `activation`: of hidden layers; the last layer is linear and grows without bound where
-      $\eta$ times the variance of its inputs exceeds $\lambda$.
+    - `activation`: of hidden layers; the last layer is linear.
 
     **Raises:**
 
@@ -43,8 +53,8 @@ class Hebb(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = eqx.field(default=0.01, converter=real, metadata=gene("log"))
-    decay: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("logit"))
+    rate: Float[Array, ""] = eqx.field(default=0.001, converter=real, metadata=gene("log"))
+    decay: Float[Array, ""] = eqx.field(default=0.001, converter=real, metadata=gene("logit"))
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self):
@@ -72,7 +82,6 @@ class Hebb(AbstractRule):
         return state
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes by one row."""
         return self.rate * view.pre * view.post - self.decay * view.weight
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
@@ -82,4 +91,4 @@ class Hebb(AbstractRule):
             correlation = _multilayer.with_bias(x).T @ (y / y.shape[0])
             w = block["weight"]
             synapses.append({"weight": w + self.rate * correlation - self.decay * w})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

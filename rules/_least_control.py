@@ -8,9 +8,9 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer, _value_neurons
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
+from ._check_steps import check_steps
 from ._gene import gene, real
 from ._registry import near
-from ._settling_steps import check_steps
 from ._signals import Signal, Tier
 
 # By loss, what is compared with the target: target minus it is minus the derivative.
@@ -20,7 +20,9 @@ _LINKS = {"cross-entropy": jax.nn.softmax, "squared": lambda y: y}
 @final
 class LeastControl(AbstractRule):
     r"""The least-control principle: $\Delta W_l = \eta\, [s_l, 1]^T e_{l+1}$, with $e$ the
-    control that leads the network to less loss.
+    control that leads the network to less loss. Its `loss` must be that of the problem:
+    the default is that of classes, regression needs `loss="squared"`, or it learns under a
+    control that is not the least.
 
     Layer $l$ holds values $v_l = [s_{l-1}, 1]\, W_{l-1} + e_l$ and sends
     $s_l = \sigma(v_l)$; $y = v_L$ are the outputs. In `predict` nothing is controlled. In
@@ -37,12 +39,15 @@ class LeastControl(AbstractRule):
     [`SGD`][plasticgym.rules.SGD]. It is strong where $\alpha$ is small: outputs are led to
     where the loss is least, and signals need not be small.
 
-    With a squared loss it settles where [`PredictiveCoding`][plasticgym.rules.PredictiveCoding]
-    of precision $1 / (1 + \alpha)$ does; that one clamps the outputs to a value fixed
-    beforehand and descends an energy, this one reacts to the loss as it changes. With
-    cross-entropy they differ, the more the stronger the control. Strong control
-    converges slowly, and not at all where $\gamma$ times the squared norm of the weights
-    of a layer exceeds about 4 $(1 + \alpha)$. Reads the error; its tier is gradient.
+    With a squared loss it settles where
+    [`PredictiveCoding`][plasticgym.rules.PredictiveCoding] of precision $1 / (1 + \alpha)$
+    does; that one clamps the outputs to a value fixed beforehand and descends an energy,
+    this one reacts to the loss as it changes. With cross-entropy they differ, the more the
+    stronger the control. Strong control converges slowly, and not at all where $\gamma$
+    times the squared norm of the weights of a layer exceeds about $4\, (1 + \alpha)$ with
+    cross-entropy, or $2\, (1 + \alpha)$ with a squared loss, whose curvature is twice as
+    large; in deep networks also where targets are far from the outputs. Reads the error;
+    its tier is gradient.
 
     **Arguments:**
 
@@ -123,11 +128,7 @@ class LeastControl(AbstractRule):
         return _value_neurons.holding(state, values, controls, self.activation)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)
 
     def _controls(self, state: State, values: list[Array], u: Array) -> list[Array]:
         """$e_1$ to $e_L$, from the outputs down."""

@@ -31,7 +31,7 @@ def newborn(
     blocks = [{"weight": w} for w in _multilayer.newborn(body, activation, key=key_weights)]
     if Signal.ERROR in reads:
         above = tuple(range(2, len(body.layers)))
-        drawn = random_feedback(body, above, scale=jnp.ones(()), key=key_feedback)
+        drawn = random_feedback(body, above, key=key_feedback)
         for block, matrix in zip(blocks[1:], drawn, strict=True):
             block["feedback"] = matrix
     return State(body, (), tuple(blocks))

@@ -6,9 +6,8 @@ from jaxtyping import Array, Float
 class LocalView(NamedTuple):
     """What one synapse can see in one row of a batch; every entry is a scalar.
 
-    A local rule can be written as one function of it: the method
-    `change(self, view) -> Float[Array, ""]`, of which the synapse takes the mean over the
-    rows. Where the rule also has a fast matrix form, a test compares the two.
+    What the method `change` of a rule is a function of, see
+    [`AbstractRule`][plasticgym.rules.AbstractRule].
 
     **Arguments:**
 

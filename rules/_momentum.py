@@ -16,7 +16,7 @@ class Momentum(AbstractRule):
     r"""Backpropagation with heavy-ball momentum: $v \leftarrow \mu v - \nabla_W L,\;
     \Delta W = \eta v$.
 
-    A synapse holds its weight and its velocity $v$.
+    A synapse holds its weight and its velocity $v$. Reads the error; its tier is gradient.
 
     **Arguments:**
 
@@ -77,4 +77,4 @@ class Momentum(AbstractRule):
             velocity = self.decay * s["velocity"] + d
             weight = s["weight"] + self.rate * velocity
             synapses.append({"weight": weight, "velocity": velocity})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

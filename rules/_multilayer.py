@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Key
 from ._activations import activation as named
 from ._activations import slope
 from ._base import Body, Clamped, State
+from ._random_feedback import random_feedback as random_feedback
 
 
 def newborn(
@@ -34,6 +35,31 @@ def newborn(
     Weights have variance 2 / living inputs under relu (He et al., 2015), else 1 / living
     inputs (LeCun et al., 1998), times `deviation` squared. They are one draw, cut up:
     every further one would make the program longer to compile.
+
+    Args:
+        body: the sizes of the network, at least an input and an output layer.
+        activation: of its hidden layers.
+        key: a PRNG key.
+        channels: axes in front, for synapses with several numbers.
+        deviation: what the standard deviation of the weights is multiplied by.
+        bias_deviation: the standard deviation of the biases; they are 0 without it.
+
+    Returns:
+        For each block, weights of shape `(*channels, pre + 1, post)`.
+
+    Raises:
+        ValueError: if the body has a single layer.
+
+    !!! example
+
+        ```python
+        >>> import jax
+        >>> from plasticgym.rules import Body, multilayer
+        >>> weights = multilayer.newborn(Body((4, 3, 2)), "tanh", key=jax.random.key(0))
+        >>> [w.shape for w in weights]
+        [(5, 3), (4, 2)]
+
+        ```
     """
     shapes = list(itertools.pairwise(body.layers))
     if not shapes:
@@ -58,7 +84,16 @@ def newborn(
 
 
 def rest(state: State, batch: int) -> State:
-    """All activities and errors zero."""
+    """All activities and errors zero.
+
+    Args:
+        state: a network, whose neurons may be empty.
+        batch: how many rows they are to have.
+
+    Returns:
+        The same network with neurons `{"activity": zeros, "error": zeros}`, each of shape
+        `(batch, n)`.
+    """
     zeros = [jnp.zeros((batch, n)) for n in state.body.layers]
     neurons = tuple({"activity": z, "error": z} for z in zeros)
     return State(state.body, neurons, state.synapses, state.memory)
@@ -70,6 +105,18 @@ def forward(
     """Activities from the inputs upwards; the last layer is linear.
 
     A block without a row for the bias unit has none.
+
+    Args:
+        state: a network with a `"weight"` of shape `(pre + 1, post)` in every block.
+        inputs: values of shape `(batch, inputs)`; those that are free count as 0.
+        activation: of the hidden layers.
+
+    Returns:
+        The state with these activities and all errors zero, and the activities of the
+        outputs, of shape `(batch, outputs)`.
+
+    Raises:
+        ValueError: if the activation is unknown, with the near names.
     """
     body, last = state.body, len(state.synapses) - 1
     activity = body.mask(0, inputs.known)
@@ -94,6 +141,18 @@ def backward(
 
     $B_l$ are the matrices of `feedback`, one for each block but the first; without it
     they are $W_l^T$, and the errors minus the derivatives of each example's loss.
+
+    Args:
+        state: a network with activities at its neurons.
+        error: of the outputs, of shape `(batch, outputs)`.
+        activation: of the hidden layers.
+        feedback: matrices of shape `(post, pre)`, as `random_feedback` draws them.
+
+    Returns:
+        The state with these errors at all neurons but the inputs.
+
+    Raises:
+        ValueError: if the activation is unknown, with the near names.
     """
     body, neurons = state.body, list(state.neurons)
     if feedback is None:
@@ -109,7 +168,16 @@ def backward(
 
 
 def descent(state: State) -> tuple[Array, ...]:
-    """Minus the gradient of the mean loss by each block: $[h_l, 1]^T \\delta_{l+1} / B$."""
+    """Minus the gradient of the mean loss by each block: $[h_l, 1]^T \\delta_{l+1} / B$.
+
+    It is that gradient where errors came back by `backward` without matrices of feedback.
+
+    Args:
+        state: a network with activities and errors at its neurons.
+
+    Returns:
+        For each block, an array of shape `(pre + 1, post)`.
+    """
     blocks = []
     for pre, post in itertools.pairwise(state.neurons):
         error = post["error"]
@@ -118,7 +186,31 @@ def descent(state: State) -> tuple[Array, ...]:
     return tuple(blocks)
 
 
+def descended(state: State, rate: Float[Array, ""]) -> State:
+    """The state after one step down the gradient; leaves beside the weights stay.
+
+    Args:
+        state: with activities and errors at its neurons.
+        rate: how far, in multiples of `descent`.
+
+    Returns:
+        The same network with other weights.
+    """
+    synapses = tuple(
+        block | {"weight": block["weight"] + rate * down}
+        for block, down in zip(state.synapses, descent(state), strict=True)
+    )
+    return State(state.body, state.neurons, synapses, state.memory)
+
+
 def with_bias(activity: Float[Array, "... batch n"]) -> Float[Array, "... batch n+1"]:
-    """Activities with those of a unit that is always 1 appended."""
+    """Activities with those of a unit that is always 1 appended.
+
+    Args:
+        activity: of shape `(..., batch, n)`.
+
+    Returns:
+        The same with one column of ones more, of shape `(..., batch, n + 1)`.
+    """
     ones = jnp.ones((*activity.shape[:-1], 1), activity.dtype)
     return jnp.concatenate([activity, ones], axis=-1)

@@ -36,7 +36,7 @@ class NodePerturbation(AbstractRule):
     neurons, and with it the number of presentations that learning takes.
 
     A neuron holds its clean activity, the one under the kick, its $\xi$ and $\delta$; a
-    synapse its weight. Reads the error of the outputs, of which only $s$ goes on.
+    synapse its weight. Reads the error, of which only $s$ goes on, so its tier is reward.
 
     **Arguments:**
 
@@ -112,17 +112,10 @@ class NodePerturbation(AbstractRule):
         return State(state.body, neurons, state.synapses, state.memory)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes, as in [`LocalView`][plasticgym.rules.LocalView].
-
-        The error of its neuron is what that neuron found out by its own kick.
-        """
+        # The error of its neuron is what that neuron found out by its own kick.
         return self.rate * view.pre * view.error
 
 

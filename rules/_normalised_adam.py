@@ -20,7 +20,7 @@ class NormalisedAdam(AbstractRule):
 
     The steps of [`Adam`][plasticgym.rules.Adam] with the rate $\eta / (1 + d t)$ at
     presentation $t$; the network and the other arguments are those of
-    [`NormalisedSGD`][plasticgym.rules.NormalisedSGD].
+    [`NormalisedSGD`][plasticgym.rules.NormalisedSGD]. Reads the error; its tier is layer.
 
     **Arguments:**
 

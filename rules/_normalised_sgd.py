@@ -19,7 +19,8 @@ class NormalisedSGD(AbstractRule):
 
     $\Delta W = -\frac{\eta}{1 + d t} \nabla_W L$ at presentation $t$, the exact gradient,
     through the normalisation of hidden layers. What meta-trained rules are to be compared
-    with: it has the freedoms of theirs that do not change what is learned.
+    with: it has the freedoms of theirs that do not change what is learned. Reads the error;
+    a layer is normalised as a whole, so its tier is layer.
 
     **Arguments:**
 

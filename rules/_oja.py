@@ -14,9 +14,9 @@ from ._signals import Signal, Tier
 class Oja(AbstractRule):
     r"""Oja's rule: $\Delta w_{ij} = \eta\, y_j (x_i - y_j w_{ij})$, neurons linear.
 
-    With one output the weights converge to the unit-norm first principal component of
-    the inputs; several outputs all find that same one. Reads no feedback. There are no
-    biases. Diverges where $\eta\, y^2$ exceeds about 1.
+    With one output the weights converge to the unit-norm first principal component of the
+    inputs; several outputs all find that same one. There are no biases. Diverges where
+    $\eta\, y^2$ exceeds about 1. Reads no feedback; its tier is activity.
 
     **Arguments:**
 
@@ -65,7 +65,6 @@ class Oja(AbstractRule):
         return state
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes by one row."""
         return self.rate * view.post * (view.pre - view.post * view.weight)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
@@ -77,4 +76,4 @@ class Oja(AbstractRule):
             synapses.append(
                 {"weight": w + self.rate * (correlation - w * (y**2).mean(0)[None])}
             )
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

@@ -31,7 +31,7 @@ class PerSynapse(AbstractRule):
 
     **Arguments:**
 
-    - `change`: $f$, from a `LocalView` to one number: a function, or a callable
+    - `function`: $f$, from a `LocalView` to one number: a function, or a callable
       `equinox.Module`, the array leaves of which are genes. It need not be compiled; one
       that is counts as reading all that it is handed.
     - `rate`: $\eta$, a positive scalar; if it is not given, the change is $f$ itself and
@@ -40,7 +40,7 @@ class PerSynapse(AbstractRule):
 
     **Raises:**
 
-    - `ValueError`: if `change` is no function of a `LocalView` that returns one number,
+    - `ValueError`: if `function` is no function of a `LocalView` that returns one number,
       `rate` is not positive, or the activation is unknown.
 
     !!! example
@@ -56,7 +56,7 @@ class PerSynapse(AbstractRule):
         ```
     """
 
-    change: Callable[[LocalView], Any] = eqx.field(converter=lambda given: _module(given))
+    function: Callable[[LocalView], Any] = eqx.field(converter=lambda given: _module(given))
     rate: Float[Array, ""] | None = eqx.field(
         default=None, converter=real_or_none, metadata=gene("log")
     )
@@ -66,15 +66,15 @@ class PerSynapse(AbstractRule):
         slope(self.activation)
         if self.rate is not None and self.rate.ndim != 0:
             raise ValueError(f"`rate` must be one number, got shape {self.rate.shape}.")
-        found = jax.eval_shape(self.change, _nothing())
+        found = jax.eval_shape(self.function, _nothing())
         if getattr(found, "shape", None) != ():
             raise ValueError(
-                f"`change` must return one number for one synapse, got {_shown(found)}."
+                f"`function` must return one number for one synapse, got {_shown(found)}."
             )
 
     @property
     def reads(self) -> frozenset[Signal]:
-        traced = jax.make_jaxpr(self.change)(_nothing()).jaxpr
+        traced = jax.make_jaxpr(self.function)(_nothing()).jaxpr
         used = {id(var) for equation in traced.eqns for var in equation.invars}
         used |= {id(var) for var in traced.outvars}
         named = dict(zip(LocalView._fields, traced.invars, strict=True))
@@ -96,15 +96,17 @@ class PerSynapse(AbstractRule):
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return _local_signals.receive(state, feedback, self.activation, self.reads)
 
+    def change(self, view: LocalView) -> Float[Array, ""]:
+        change = jnp.asarray(self.function(view), float)
+        return change if self.rate is None else self.rate * change
+
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         synapses = []
         for layer, block in enumerate(state.synapses):
             change = _for_every_synapse(self.change)(_local_signals.seen(state, layer)).mean(0)
-            if self.rate is not None:
-                change = self.rate * change
             w = _local_signals.changed(block["weight"], change, state.body, layer)
             synapses.append(block | {"weight": w})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)
 
 
 class _Function(eqx.Module):
@@ -121,7 +123,7 @@ def _module(given: Any) -> Callable[[LocalView], Any]:
         return given
     if isinstance(given, eqx.Module) or not callable(given):
         raise ValueError(
-            "`change` must be a function of a LocalView, such as "
+            "`function` must be a function of a LocalView, such as "
             f"lambda view: view.pre * view.post, got {given!r}."
         )
     return _Function(given)
@@ -137,11 +139,7 @@ def _shown(found: Any) -> str:
 
 def _for_every_synapse(change: Callable[[LocalView], Any]):
     """`change` of arrays by row and neuron; its result has the axes (batch, pre, post)."""
-
-    def one(view: LocalView) -> Float[Array, ""]:
-        return jnp.asarray(change(view), float)
-
-    posts = jax.vmap(one, _axes(None, 0, 0, 0, 0, 0))
+    posts = jax.vmap(change, _axes(None, 0, 0, 0, 0, 0))
     pres = jax.vmap(posts, _axes(0, None, 0, None, None, None))
     return jax.vmap(pres, _axes(0, 0, None, 0, 0, 0))
 

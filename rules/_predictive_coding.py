@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer, _value_neurons
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
+from ._check_steps import check_steps
 from ._gene import gene, real
-from ._settling_steps import check_steps
 from ._signals import Signal, Tier
 
 
@@ -62,7 +62,7 @@ class PredictiveCoding(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = eqx.field(default=3.16, converter=real, metadata=gene("log"))
+    rate: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
     precision: Float[Array, ""] = eqx.field(default=0.1, converter=real, metadata=gene("log"))
     pace: Float[Array, ""] = eqx.field(default=0.3, converter=real, metadata=gene("logit"))
     steps: int = eqx.field(static=True, default=8)
@@ -119,8 +119,4 @@ class PredictiveCoding(AbstractRule):
         return _value_neurons.holding(state, values, e, self.activation)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            {"weight": s["weight"] + self.rate / self.precision * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate / self.precision)

@@ -17,6 +17,7 @@ class Registry(Generic[_T]):
 
     - `kind`: what a member is, in the singular, for messages and the entry points.
     - `members`: builders by name.
+    - `made`: the type of what they build, checked when one does.
 
     !!! example
 
@@ -29,9 +30,12 @@ class Registry(Generic[_T]):
         ```
     """
 
-    def __init__(self, kind: str, members: dict[str, Callable[..., _T]]):
+    def __init__(
+        self, kind: str, members: dict[str, Callable[..., _T]], made: type | None = None
+    ):
         self.kind = kind
         self._members = dict(members)
+        self._made = object if made is None else made
 
     def register(self, name: str, build: Callable[..., _T]) -> None:
         """Adds a member.
@@ -43,6 +47,10 @@ class Registry(Generic[_T]):
             raise ValueError(f"the {self.kind} {name!r} exists already; choose another name.")
         self._members[name] = build
 
+    def replace(self, name: str, build: Callable[..., _T]) -> None:
+        """Adds a member, in the place of the one of that name if there is one."""
+        self._members[name] = build
+
     def make(self, name: str, /, *args: Any, **options: Any) -> _T:
         """Builds a member.
 
@@ -50,8 +58,8 @@ class Registry(Generic[_T]):
         JSON build what they built before.
 
         Raises:
-            ValueError: if there is none of that name (with the near ones), or if it does
-                not take these options.
+            ValueError: if there is none of that name (with the near ones), if it does
+                not take these options, or if it builds something else.
         """
         build = self[name]
         args, options = _with_tuples(args), _with_tuples(options)
@@ -64,11 +72,14 @@ class Registry(Generic[_T]):
                 f"there are {', '.join(signature.parameters) or 'none'}."
             ) from error
         try:
-            return build(*args, **options)
+            built = build(*args, **options)
         except TypeError as error:  # such as text where the builder counts
             raise ValueError(
                 f"the {self.kind} {name!r} cannot be built from these options: {error}"
             ) from error
+        if not isinstance(built, self._made):
+            raise ValueError(f"{name!r} must build a {self.kind}, got {type(built).__name__}.")
+        return built
 
     def __getitem__(self, name: str) -> Callable[..., _T]:
         if name in self._members:

@@ -18,9 +18,9 @@ class Sanger(AbstractRule):
 
     Neurons are linear, without biases. Each learns from what those before it leave
     unexplained, so neuron $j$ of a layer converges to the unit-norm $j$-th principal
-    component of its inputs; those for which no component is left fall silent. Reads no
-    feedback; a synapse needs the weights of its siblings. Diverges where $\eta\, y^2$
-    exceeds about 1.
+    component of its inputs; those for which no component is left fall silent. Diverges
+    where $\eta\, y^2$ exceeds about 1. Reads no feedback; a synapse needs the weights of
+    its siblings, so its tier is layer.
 
     **Arguments:**
 
@@ -75,4 +75,4 @@ class Sanger(AbstractRule):
             w, mean_y = block["weight"], y / y.shape[0]
             explained = w @ jnp.triu(y.T @ mean_y)  # by neurons k <= j
             synapses.append({"weight": w + self.rate * (x.T @ mean_y - explained)})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

@@ -14,7 +14,8 @@ from ._signals import Signal, Tier
 class SGD(AbstractRule):
     r"""Backpropagation with stochastic gradient descent: $\Delta W = -\eta\, \nabla_W L$.
 
-    The gradient is exact, of the mean loss of the batch. A synapse holds its weight.
+    The gradient is exact, of the mean loss of the batch. A synapse holds its weight. Reads
+    the error; its tier is gradient.
 
     **Arguments:**
 
@@ -70,8 +71,4 @@ class SGD(AbstractRule):
         return _multilayer.backward(state, feedback.error, self.activation)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)

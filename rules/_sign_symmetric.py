@@ -15,14 +15,16 @@ from ._signals import Signal, Tier
 @final
 class SignSymmetric(AbstractRule):
     r"""Sign-symmetric feedback: $\delta_l = \sigma'_l \odot \delta_{l+1} B_l$,
-    $B_l = s\, \mathrm{sign}(W_l^T) / \sqrt{n_l}$, $\Delta W_l = \eta\, h_l^T \delta_{l+1}$.
+    $B_l = s\, \mathrm{sign}(W_l^T) / \sqrt{n_l}$,
+    $\Delta W_l = \eta\, \langle [h_l, 1]^T \delta_{l+1} \rangle$.
 
-    Backpropagation in which a weight is fed back by its sign alone. For normal weights the
-    cosine between $B_l$ and $W_l^T$ is $\sqrt{2 / \pi} \approx 0.8$, at birth and with no
-    learning of an alignment. The signs are transported, so it is as far from local as
-    backpropagation; what it shows is how little of the weights is needed.
+    Backpropagation, averaged over rows, in which a weight is fed back by its sign alone.
+    For normal weights the cosine between $B_l$ and $W_l^T$ is $\sqrt{2 / \pi} \approx
+    0.8$, at birth and with no learning of an alignment. The signs are transported, so it
+    is as far from local as backpropagation; what it shows is how little of the weights is
+    needed.
 
-    A synapse holds its weight. Reads the error of the outputs.
+    A synapse holds its weight. Reads the error; its tier is gradient.
 
     **Arguments:**
 
@@ -49,7 +51,7 @@ class SignSymmetric(AbstractRule):
         ```
     """
 
-    rate: Float[Array, ""] = eqx.field(default=3.16, converter=real, metadata=gene("log"))
+    rate: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
     scale: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
     activation: str = eqx.field(static=True, default="tanh")
 
@@ -82,12 +84,7 @@ class SignSymmetric(AbstractRule):
         return _multilayer.backward(state, feedback.error, self.activation, matrices)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        synapses = tuple(
-            {"weight": s["weight"] + self.rate * d}
-            for s, d in zip(state.synapses, _multilayer.descent(state), strict=True)
-        )
-        return State(state.body, state.neurons, synapses)
+        return _multilayer.descended(state, self.rate)
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes, as in [`LocalView`][plasticgym.rules.LocalView]."""
         return self.rate * view.pre * view.error

@@ -26,6 +26,10 @@ class ThreeFactor(AbstractRule):
     of earlier ones, which has no rows, the mean over rows. What is rewarded more than is
     usual becomes likelier; without exploration it is not the gradient of the reward.
 
+    $\bar r$ is born 0. So where all rewards have one sign, as in supervised problems, in
+    which they are minus the loss, the first of them count as surprise from end to end,
+    for some $1 / (1 - \tau)$ presentations. Reads the reward; its tier is reward.
+
     **Arguments:**
 
     - `rate`: $\eta$, a positive scalar.
@@ -83,7 +87,7 @@ class ThreeFactor(AbstractRule):
             held | {"surprise": jnp.zeros_like(mean), "mean_reward": mean, "goes_on": mean * 0}
             for held, mean in zip(rested.neurons, means, strict=True)
         )
-        return State(state.body, neurons, state.synapses)
+        return State(state.body, neurons, state.synapses, state.memory)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         after, outputs = _multilayer.forward(state, inputs, self.activation)
@@ -92,7 +96,7 @@ class ThreeFactor(AbstractRule):
             before | now | {"goes_on": jnp.broadcast_to(goes_on, now["activity"].shape)}
             for before, now in zip(state.neurons, after.neurons, strict=True)
         )
-        return State(state.body, neurons, state.synapses), outputs
+        return State(state.body, neurons, state.synapses, state.memory), outputs
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         reward = feedback.reward[:, None]
@@ -101,7 +105,7 @@ class ThreeFactor(AbstractRule):
             mean = held["mean_reward"]  # as it was expected
             after = self.decay_reward * mean + (1.0 - self.decay_reward) * reward.mean()
             neurons.append(held | {"surprise": reward - mean, "mean_reward": after})
-        return State(state.body, tuple(neurons), state.synapses)
+        return State(state.body, tuple(neurons), state.synapses, state.memory)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         synapses = []
@@ -117,4 +121,4 @@ class ThreeFactor(AbstractRule):
             weight = block["weight"] + self.rate * (credited + late)
             trace = earlier * goes_on.mean(0)[None] + coincidence
             synapses.append({"weight": weight, "trace": trace})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)

@@ -24,7 +24,8 @@ class Volterra(AbstractRule):
 
     With $\theta_{110} = 1$, $\theta_{021} = -1$ and the rest 0 it is Oja's rule, exactly;
     this is the default. Fitted to what a network must do, it recovers known rules. Most
-    polynomials diverge. Neurons are linear, without biases. Reads no feedback.
+    polynomials diverge. Neurons are linear, without biases. Reads no feedback; its tier is
+    activity.
 
     **Arguments:**
 
@@ -85,7 +86,6 @@ class Volterra(AbstractRule):
         return state
 
     def change(self, view: LocalView) -> Float[Array, ""]:
-        """How one synapse changes by one row."""
         x, y, w = (_powers(value) for value in (view.pre, view.post, view.weight))
         return self.rate * jnp.einsum("abc,a,b,c->", self.coefficients, x, y, w)
 
@@ -100,7 +100,7 @@ class Volterra(AbstractRule):
             ]
             change = terms[0] + w * (terms[1] + w * terms[2])
             synapses.append({"weight": w + self.rate * change})
-        return State(state.body, state.neurons, tuple(synapses))
+        return State(state.body, state.neurons, tuple(synapses), state.memory)
 
 
 def _powers(value: Float[Array, "..."]) -> Float[Array, "3 ..."]:

@@ -36,8 +36,8 @@ class WeightPerturbation(AbstractRule):
     knows least, and the slowest in large networks.
 
     A synapse holds its weight and its kick $\xi$. A neuron holds its clean activity, the
-    one under kicks, and the scalar. Reads the error of the outputs, of which only $s$ goes
-    on.
+    one under kicks, and the scalar. Reads the error, of which only $s$ goes on, so its
+    tier is reward.
 
     **Arguments:**
 
@@ -122,7 +122,8 @@ class WeightPerturbation(AbstractRule):
         for block, post in zip(state.synapses, state.neurons[1:], strict=True):
             s = post["reward"].mean(0)[None]  # a synapse hears it from its neuron
             weights.append(block["weight"] + self.rate * (s / self.noise) * block["kick"])
-        return State(state.body, state.neurons, _kicked(tuple(weights), key=key))
+        synapses = _kicked(tuple(weights), key=key)
+        return State(state.body, state.neurons, synapses, state.memory)
 
 
 def _kicked(

@@ -1,4 +1,5 @@
 import functools
+import hashlib
 import importlib.util
 import inspect
 import re
@@ -25,9 +26,11 @@ def written_rule(text: str) -> Spelled:
       constants in it and its other options behind a semicolon;
     - `path/to/rule.py:MyRule`, alone or with options: a class of rules, or a function that
       returns one, in a file of your own. **The file is run**, as Python would run it, so
-      name only files that you trust. From then on the rule is registered as
-      `rule.py:MyRule`, which is the name that runs and genomes keep; nothing but naming
-      the file again brings it back in another session.
+      name only files that you trust. Reading such a text registers the rule under the path
+      from the current folder, as `path/to/rule.py:MyRule`, or under the path as typed if
+      the file lies elsewhere. Runs and genomes keep that name; nothing but naming the file
+      again, from the same folder, brings it back in another session. A file that was
+      changed is run anew, and takes the place of what it was.
 
     Args:
         text: as typed.
@@ -51,7 +54,7 @@ def written_rule(text: str) -> Spelled:
     if match is None:
         return spelled(text)
     path, name, options = match.groups()
-    return _of_file(Path(path).expanduser(), name or "", options)
+    return _of_file(Path(path), name or "", options)
 
 
 def is_code(text: str) -> bool:
@@ -81,25 +84,28 @@ def _of_formula(text: str) -> Spelled:
 def _of_file(path: Path, name: str, options: str | None) -> Spelled:
     from . import RULES  # the registry stands above the rules
 
-    if not path.is_file():
+    file = path.expanduser().resolve()
+    if not file.is_file():
         raise ValueError(f"there is no file {path}.")
-    module = _run(path.resolve())
+    module = _run(file, file.stat().st_mtime_ns)
     offered = _rules_in(module)
     if name not in offered:
         known = near(name, offered) if offered else "it holds none."
         asked = f"no rule {name!r}" if name else "no rule named, as in rule.py:MyRule"
         raise ValueError(f"{path}: {asked}; {known}")
-    registered = f"{path.name}:{name}"
-    RULES.register(registered, getattr(module, name))
+    here = Path.cwd().resolve()
+    shown = file.relative_to(here) if file.is_relative_to(here) else path
+    registered = f"{shown.as_posix()}:{name}"
+    RULES.replace(registered, getattr(module, name))
     if options is None:
         return Spelled(registered, {}, literal=False)
     return Spelled(registered, spelled(f"{name}({options})").options, literal=True)
 
 
 @functools.cache
-def _run(path: Path) -> ModuleType:
-    """The module that a file is, run once in a session."""
-    name = f"plasticgym_file_{path.stem}_{abs(hash(path)):x}"
+def _run(path: Path, modified: int) -> ModuleType:
+    """The module that a file is, run once in a session unless it is `modified`."""
+    name = f"plasticgym_file_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} cannot be run as Python.")
@@ -107,7 +113,7 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module  # where dataclasses look for the module of a class
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a file does
+    except (Exception, SystemExit) as error:  # whatever a file does
         del sys.modules[name]
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module

@@ -26,6 +26,17 @@ def shell(tmp_path, monkeypatch, capsys):
     return run
 
 
+RULE_FILE = """
+import plasticgym as pg
+
+def number():
+    return 3
+
+def delta():
+    return pg.rules.PerSynapse(lambda view: view.pre * view.error)
+"""
+
+
 @pytest.fixture
 def tiny():
     """A suite that takes a second, under a name of its own."""
@@ -213,11 +224,18 @@ def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
         ("train --recipe blur-cmaes --seed -1", "`seed` must be a whole number from 0"),
         ("train --resume full --recipe blur-cmaes", "`--resume` goes on with a run as it was"),
         ("train --resume full --allow-unseen", "`--resume` goes on with a run as it was"),
+        ("train rule.py:number --on xor", "'rule.py:number' must build a rule, got int"),
+        ("train rule.py:delta --on xor", "PerSynapse has no genes to train: name a constant"),
+        (
+            "train 'expr: pre * error' --on xor",
+            "Expression has no genes to train: name a constant, or give `rate=`",
+        ),
     ],
 )
 def test_bad_input_says_what_to_do(shell, tmp_path, command, message):
     (tmp_path / "there.json").write_text("mine")
     (tmp_path / "foreign.safetensors").write_bytes(b"no")
+    (tmp_path / "rule.py").write_text(RULE_FILE)
     trained = {"problems": {"wine": ["Wine-v0", {}]}}
     old = tmp_path / "old.safetensors"
     pg.rules.save_genome(old, pg.rules.make("blur"), name="blur", provenance=trained)

@@ -9,11 +9,19 @@ import pytest
 import plasticgym as pg
 
 PACKAGES = [pg.rules, pg.envs, pg.agents, pg.benchmarks]
+MODULES = {"plasticgym.rules.multilayer": pg.rules.multilayer}
 
 
 def exported() -> dict[str, object]:
-    """What a user finds in the four packages: classes and functions, by their full name."""
+    """What a user finds in the four packages: classes and functions, by their full name.
+
+    And the functions that a public module of theirs defines or takes in from its neighbours.
+    """
     found = {}
+    for name, module in MODULES.items():
+        for function, value in inspect.getmembers(module, inspect.isfunction):
+            if not function.startswith("_"):
+                found[f"{name}.{function}"] = value
     for package in PACKAGES:
         for name, value in vars(package).items():
             ours = getattr(value, "__module__", "").startswith("plasticgym.")
@@ -49,6 +57,7 @@ def test_the_packages_are_found():
     assert len(EXPORTED) > 30
     assert "plasticgym.rules.SGD" in EXPORTED
     assert "plasticgym.envs.live" in EXPORTED
+    assert "plasticgym.rules.multilayer.newborn" in EXPORTED
 
 
 @pytest.mark.parametrize("name", EXPORTED)
@@ -58,7 +67,8 @@ def test_every_exported_name_has_a_docstring(name):
         value = value.__func__
     assert documented_by_itself(value), name
     for method, function in methods(value).items():
-        documented = function.__doc__ or method in ("shape",)
+        # `change` is optional, so no method but the docstring of `AbstractRule` has it.
+        documented = function.__doc__ or method in ("shape", "change")
         assert documented, f"{name}.{method}"
 
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 import plasticgym as pg
-from plasticgym.benchmarks._rates import RULES, best, last_scores, search
+from plasticgym.benchmarks._rates import TUNED, best, last_scores, search
 
 SEEDS = range(64)
 GENOMES = Path(__file__).resolve().parents[2] / "rules" / "genomes"
@@ -21,7 +21,7 @@ GENOMES = Path(__file__).resolve().parents[2] / "rules" / "genomes"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rules", nargs="*", default=RULES)
+    parser.add_argument("rules", nargs="*", default=TUNED)
     names = parser.parse_args().rules
     suite = pg.benchmarks.suite("smoke-v0")
     problems = {name: setting.build() for name, setting in suite.seen.items()}

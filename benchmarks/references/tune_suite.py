@@ -18,7 +18,7 @@ from pathlib import Path
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
-from plasticgym.benchmarks._rates import RATES, RULES, around, best, search, validation_scores
+from plasticgym.benchmarks._rates import RATES, TUNED, around, best, search, validation_scores
 from plasticgym.benchmarks._reference import REFERENCE_FORMAT, read_reference, same
 from plasticgym.rules._atomic import write_atomically
 
@@ -41,7 +41,7 @@ def tune(
     suite,
     folder,
     *,
-    rules=RULES,
+    rules=TUNED,
     rates=RATES,
     tuning_seeds=TUNING_SEEDS,
     test_seeds=TEST_SEEDS,

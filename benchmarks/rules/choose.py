@@ -3,7 +3,11 @@
 What each registered rule reads, how local it is measured to be, its genes, the numbers
 that it keeps for a synapse, and what side_by_side.py and benchmarks/speed/rules.py found:
 scores at the end of 400 presentations of digits and moons, how soon the score on digits
-is 0.9, and what a presentation costs. The table goes to docs/choose-a-rule.md.
+is 0.9, and what a presentation costs. The table goes to docs/choose-a-rule.md. Before it:
+
+    python benchmarks/rules/search.py
+    python benchmarks/rules/side_by_side.py
+    python benchmarks/speed/rules.py --json docs/rules/speed.json
 """
 
 import json
@@ -23,7 +27,7 @@ COLUMNS = (
     "genes",
     "numbers per synapse",
     *SETTINGS,
-    "presentations to 0.9 on digits",
+    "presentations to 0.9 on digits (validation)",
     "cost",
 )
 

@@ -26,10 +26,10 @@ def contestants() -> dict[str, pg.rules.AbstractRule]:
     plain = pg.rules.make("blur", states=2)
     symmetric = dataclasses.replace(plain, wiring="symmetric", synapse_states=1)
     return {
-        **{name: pg.rules.make(name) for name in pg.rules.RULES},
+        **{name: pg.rules.shipped(name) for name in pg.rules.RULES},
+        "expression, feedback alignment": pg.rules.Expression("rate * pre * error"),
         "blur, k = 2, symmetric, one weight": symmetric,
         "blur, k = 2, asymmetric": plain,
-        "blur, shipped": pg.rules.make("blur", genome="shipped"),
     }
 
 

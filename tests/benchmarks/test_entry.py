@@ -132,7 +132,26 @@ def test_a_file_of_python_stands_for_a_rule_in_it(here):
     assert float(entry.rule.rate) == 0.5
     again = benchmarks.entry("./mine/rule.py:delta(rate=0.25, activation='relu')")
     assert (float(again.rule.rate), again.rule.activation) == (0.25, "relu")
-    assert pg.rules.make("rule.py:delta") == entry.rule
+    assert pg.rules.make("mine/rule.py:delta") == entry.rule
+
+
+def test_files_of_one_name_in_two_folders_are_two_rules(here):
+    for folder, rate in (("v1", 0.5), ("v2", 0.25)):
+        (here / folder).mkdir()
+        (here / folder / "rule.py").write_text(RULE_FILE.replace("rate=0.5", f"rate={rate}"))
+    first, second = (benchmarks.entry(f"v{i}/rule.py:delta") for i in (1, 2))
+    assert (float(first.rule.rate), float(second.rule.rate)) == (0.5, 0.25)
+    assert benchmarks.entry(f"{here}/v1/rule.py:delta").rule == first.rule
+    assert float(pg.rules.make("v2/rule.py:delta").rate) == 0.25
+
+
+def test_a_file_that_was_changed_is_run_anew(here):
+    path = here / "rule.py"
+    for rate in (0.5, 0.125):
+        path.write_text(RULE_FILE.replace("rate=0.5", f"rate={rate}"))
+        assert float(benchmarks.entry("rule.py:delta").rule.rate) == rate
+        first = benchmarks.entry("rule.py:delta(activation='relu')")
+        assert first.rule.function == benchmarks.entry("rule.py:delta").rule.function
 
 
 def test_a_genome_of_a_rule_in_a_file_needs_the_file_to_be_named(here):
@@ -167,10 +186,12 @@ def test_a_genome_of_a_rule_in_a_file_needs_the_file_to_be_named(here):
         ("rule.py:delta(rats=1)", "'rule.py:delta' does not take these options.*rats"),
         ("rule.py:delta(rate=f(1))", "with plain values"),
         ("broken.py:delta", "broken.py cannot be run: ZeroDivisionError: division by zero"),
+        ("ends.py:delta", "ends.py cannot be run: SystemExit: 3"),
     ],
 )
 def test_what_is_no_formula_and_no_rule_in_a_file_is_refused(here, text, match):
     (here / "rule.py").write_text(RULE_FILE)
     (here / "broken.py").write_text("1 / 0")
+    (here / "ends.py").write_text("raise SystemExit(3)")
     with pytest.raises(ValueError, match=match):
         benchmarks.entry(text)

@@ -54,6 +54,57 @@ def test_a_presentation_by_hand():
     assert threshold[1] == 0  # a neuron that was never active
 
 
+def test_at_one_row_it_is_the_equation():
+    """Synapse by synapse, in two layers."""
+    rule, x = BCM(rate=0.05, decay=0.6), np.random.default_rng(3).normal(size=(5, 4))
+    state = rule.rest(rule.init(Body((4, 6, 3)), key=KEY), 1)
+
+    @jax.jit
+    def presented(state, row):
+        state, _ = rule.predict(state, Clamped.full(row[None]), key=KEY)
+        return rule.adapt(state, key=KEY)
+
+    weights = [np.asarray(block["weight"], np.float64) for block in state.synapses]
+    thresholds = [np.zeros(6), np.zeros(3)]
+    for row in x:
+        state, pre = presented(state, jnp.asarray(row, float)), row
+        for w, theta in zip(weights, thresholds, strict=True):
+            post = [
+                max(0.0, sum(pre[i] * w[i, j] for i in range(len(pre))))
+                for j in range(len(theta))
+            ]
+            for j, y in enumerate(post):
+                theta[j] = 0.6 * theta[j] + 0.4 * y**2
+                for i in range(len(pre)):
+                    if y > 0:
+                        w[i, j] += 0.05 * pre[i] * y * (y - theta[j]) / theta[j]
+            pre = post
+        for w, block in zip(weights, state.synapses, strict=True):
+            np.testing.assert_allclose(block["weight"], w, atol=1e-5)
+
+
+def test_steps_up_and_down_have_their_bounds():
+    """Of a batch of one, whose threshold has seen it: from any threshold, by any input."""
+    rule = BCM(rate=1.0, decay=0.8)
+    state = rule.rest(rule.init(Body((1, 1)), key=KEY), 1)
+    state = pg.rules.State(state.body, state.neurons, ({"weight": jnp.ones((1, 1))},))
+
+    @jax.jit
+    @jax.vmap
+    def step(before, x):
+        neurons = tuple(n | {"threshold": before[None, None]} for n in state.neurons)
+        held = pg.rules.State(state.body, neurons, state.synapses)
+        held, _ = rule.predict(held, Clamped.full(x[None, None]), key=KEY)
+        after = rule.adapt(held, key=KEY).synapses[0]["weight"][0, 0]
+        return (after - 1.0) / x, held.neurons[1]["threshold"][0, 0]
+
+    before, x = jnp.meshgrid(jnp.linspace(0.0, 40.0, 81), jnp.linspace(0.1, 20.0, 200))
+    steps, thresholds = (np.asarray(a) for a in step(before.ravel(), x.ravel()))
+    assert 4.8 < steps.max() <= 1.0 / 0.2 + 1e-4
+    ratios = steps / thresholds
+    assert -0.25 - 1e-5 < ratios.min() < -0.24
+
+
 def test_thresholds_outlast_rest():
     rule = BCM()
     state = rule.rest(rule.init(Body((2, 3)), key=KEY), 2)

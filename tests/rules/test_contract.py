@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from typing import NamedTuple
 
 import equinox as eqx
@@ -84,6 +85,27 @@ def test_neurons_lead_to_batch_and_synapses_join_neighbours(rule):
         assert all(leaf.shape[-2:] in forward | backward for leaf in leaves)
 
 
+def test_what_it_remembers_outlasts_a_presentation(rule, inputs, feedback):
+    """A rule that uses no memory hands on the one it is given."""
+    marked = jax.eval_shape(lambda: rule.init(BODY, key=KEY))
+    if marked.memory is not None:
+        pytest.skip("it has a memory of its own")
+
+    def traced():
+        state = dataclasses.replace(rule.init(BODY, key=KEY), memory=jnp.ones(7))
+        state, _ = rule.predict(rule.rest(state, BATCH), inputs, key=KEY)
+        state = rule.receive(state, feedback(BATCH, 3), key=KEY)
+        return rule.adapt(state, key=KEY).memory
+
+    assert jax.eval_shape(traced).shape == (7,)
+
+
+def test_it_says_what_it_reads_and_how_local_it_is(rule):
+    text = " ".join(type(rule).__doc__.split())
+    assert re.search(rf"\btier [^.]*\b{rule.tier}\b", text)
+    assert re.search(r"\b[Rr]eads?\b", text)
+
+
 def test_a_newborn_network_has_no_batch(rule):
     newborn = jax.eval_shape(lambda: rule.init(BODY, key=KEY))
     assert jax.tree.leaves(newborn.neurons) == []
@@ -135,7 +157,7 @@ def test_it_averages_over_the_rows_of_its_batch(rule, inputs, feedback):
     heard = feedback(BATCH, 3)
     once, other = (present(rule, inputs, heard, key) for key in (KEY, OTHER_KEY))
     if not same(once.received.neurons, other.received.neurons):
-        return
+        pytest.skip("its neurons are noisy")
     twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), (inputs, heard))
     twice = present(rule, *twice, KEY)
     before, *after = (

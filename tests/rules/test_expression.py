@@ -151,6 +151,23 @@ def test_a_synapses_trace_is_a_mean_over_rows_that_forgets_those_that_start(feed
     np.testing.assert_allclose(change, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("place", ["trace({} * post) * pre", "trace({} * pre) * pre"])
+def test_a_constant_named_like_a_leaf_of_neurons_is_itself(place, feedback):
+    _, ours = met(Expression(place.format("activity"), activity=2.0), feedback)
+    _, theirs = met(Expression(place.format("gain"), gain=2.0), feedback)
+    for a, b in zip(ours.synapses, theirs.synapses, strict=True):
+        np.testing.assert_allclose(a["weight"], b["weight"], atol=1e-6)
+
+
+def test_a_step_of_a_constant_is_as_large_as_its_value():
+    rule = Expression("0.01 * pre - a * weight + b * post + 0", a=-0.5, b=30.0)
+    np.testing.assert_allclose(pg.rules.genome(rule), [-1.0, 1.0, 1.0, 0.0])
+    moved = pg.rules.with_genome(rule, pg.rules.genome(rule) + 1.0)
+    found = [float(leaf) for leaf in pg.rules.named_leaves(moved).values()]
+    np.testing.assert_allclose(found, [0.0, 60.0, 0.02, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(pg.rules.genome(moved), [0.0, 2.0, 2.0, 1.0], rtol=1e-6)
+
+
 def test_a_view_holds_no_traces():
     zeros = LocalView(*jnp.zeros(6))
     with pytest.raises(ValueError, match="must have no traces"):
@@ -177,7 +194,7 @@ def test_the_genome_is_rate_traces_numbers_and_names(tmp_path):
     assert pg.rules.gene_names(rule) == names
     vector = pg.rules.genome(rule)
     decay = np.log(0.9 / 0.1)
-    np.testing.assert_allclose(vector, [np.log(0.01), decay, -0.5, 2.0], rtol=1e-5)
+    np.testing.assert_allclose(vector, [np.log(0.01), decay, -1.0, 1.0], rtol=1e-5)
     moved = pg.rules.with_genome(rule, vector + 1.0)
     path = tmp_path / "a.safetensors"
     pg.rules.save_genome(path, moved, name="expression", options=options)

@@ -107,24 +107,43 @@ def angles(rule, problem, before, after):
 
 
 @functools.cache
-def lived(kind):
-    problem = pg.envs.digits(hidden=(16,), batch=32, presentations=150)
+def lived(kind, hidden, rate):
+    problem = pg.envs.digits(hidden=hidden, batch=32, presentations=150)
     keys = jax.random.split(KEY, 4)
-    record = pg.envs.lives(kind(rate=0.3), problem, keys=keys, probes=(angles,))
+    record = pg.envs.lives(kind(rate=rate), problem, keys=keys, probes=(angles,))
     return np.asarray(record.probes[0])
 
 
 @pytest.mark.parametrize("kind", [FeedbackAlignment, DirectFeedbackAlignment])
 def test_the_angle_to_the_gradient_falls_below_60_degrees(kind):
-    seen = lived(kind)
+    seen = lived(kind, (16,), 0.3)
     hidden = seen[..., 0]
     assert (hidden[:, :3].mean(1) > 70.0).all()  # at birth feedback knows nothing
     assert (hidden[:, -30:].mean(1) < 60.0).all()
     assert seen[..., 1].max() < 3.0  # the last block follows the gradient
 
 
+@pytest.mark.parametrize("kind", [FeedbackAlignment, DirectFeedbackAlignment])
+def test_with_two_hidden_layers_both_align(kind):
+    seen = lived(kind, (16, 12), 1.0)
+    for layer in (0, 1):
+        assert (seen[:, :3, layer].mean(1) > 70.0).all()
+        assert (seen[:, -30:, layer].mean(1) < 60.0).all()
+    assert seen[..., 2].max() < 3.0
+
+
+@pytest.mark.parametrize(("hidden", "rate"), [((16,), 0.3), ((16, 12), 1.0)])
+def test_they_differ_from_two_hidden_layers_on(hidden, rate):
+    """By how the first layer changes first: only one of them reaches it through the second."""
+    one, other = (
+        lived(kind, hidden, rate) for kind in (FeedbackAlignment, DirectFeedbackAlignment)
+    )
+    apart = np.abs(one - other)[:, 0, 0]
+    assert (apart < 1e-3).all() if len(hidden) == 1 else (apart > 1.0).all()
+
+
 def test_signs_alone_are_near_the_gradient_from_birth_on():
-    hidden = lived(SignSymmetric)[..., 0]
+    hidden = lived(SignSymmetric, (16,), 0.3)[..., 0]
     expected = np.degrees(np.arccos(np.sqrt(2.0 / np.pi)))  # 37 degrees for normal weights
     np.testing.assert_allclose(hidden[:, :3].mean(), expected, atol=8.0)
     assert hidden.max() < 60.0
@@ -142,11 +161,3 @@ def test_signs_alone_are_near_the_gradient_from_birth_on():
 def test_what_is_out_of_range_is_refused(kind, arguments, message):
     with pytest.raises(ValueError, match=message):
         kind(**arguments)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", RULES)
-def test_it_learns_digits(kind):
-    problem = pg.envs.digits(hidden=(32,), batch=32, presentations=400)
-    record = pg.envs.lives(kind(), problem, keys=jax.random.split(KEY, 4))
-    assert record.tests.score[:, -1].mean() > 0.94

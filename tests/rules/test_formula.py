@@ -2,12 +2,15 @@
 
 import random
 import string
+import time
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plasticgym.rules import Body, Clamped, Expression, Feedback
 from plasticgym.rules._formula import (
     FUNCTIONS,
     SIGNALS,
@@ -201,29 +204,62 @@ def check_sound(formula: Formula):
     assert all(name.isidentifier() and name[0] != "_" for name in formula.genes)
 
 
-def fuzz(count: int, seed: int) -> int:
-    """How many of so many strings were formulas; all others raise a `ValueError`."""
+def check_lives(text: str, formula: Formula):
+    """A rule can be built of it and traced, or is refused by a `ValueError`."""
+    genes = dict.fromkeys(formula.genes, 0.5)
+    if any(abs(number) > jnp.finfo(float).max for number in formula.numbers):
+        with pytest.raises(ValueError, match="must be one finite number"):
+            Expression(text, **genes)
+        return
+    rule = Expression(text, **genes)
+    body, key = Body((2, 3, 2)), jax.random.key(0)
+    inputs, targets = Clamped.full(jnp.ones((4, 2))), Clamped.full(jnp.zeros((4, 2)))
+    heard = Feedback(targets, jnp.ones((4, 2)), jnp.ones(4), jnp.ones(4, bool))
+
+    def present():
+        state = rule.rest(rule.init(body, key=key), 4)
+        before = state.synapses
+        state, _ = rule.predict(state, inputs, key=key)
+        return before, rule.adapt(rule.receive(state, heard, key=key), key=key).synapses
+
+    before, after = jax.eval_shape(present)
+    assert before == after
+
+
+SECONDS = 5.0  # of the processor for a string, a hundred times what the slowest takes
+
+
+def fuzz(count: int, seed: int, every: int) -> int:
+    """How many of so many strings were formulas; all others raise a `ValueError`.
+
+    One of `every` formulas learns, too.
+    """
     read = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for text in strings(count, seed):
+            clock = time.process_time()
             try:
                 formula = parsed(text)
             except ValueError:
-                continue
-            check_sound(formula)
-            products(formula.root, SIDES)
-            read += 1
+                formula = None
+            if formula is not None:
+                check_sound(formula)
+                products(formula.root, SIDES)
+                if read % every == 0:
+                    check_lives(text, formula)
+                read += 1
+            assert time.process_time() - clock < SECONDS, text
     return read
 
 
 def test_hostile_strings_are_read_or_refused():
-    assert 100 < fuzz(2_000, seed=0) < 1_500
+    assert 100 < fuzz(2_000, seed=0, every=20) < 1_500
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_hostile_strings_are_read_or_refused():
-    assert fuzz(100_000, seed=1) > 5_000
+    assert fuzz(100_000, seed=1, every=50) > 5_000
 
 
 BY_MATRICES = [

@@ -79,6 +79,35 @@ def test_hebbs_weights_reach_the_closed_form_at_its_own_speed():
         np.testing.assert_allclose(state.synapses[0]["weight"], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.8, 1.25])
+def test_hebbs_weights_grow_or_die_by_the_largest_correlation(inputs, share):
+    """Of a linear neuron, by the closed form; a decay of 1 share just keeps its weights."""
+    largest = float(np.linalg.eigvalsh(np.asarray(inputs.T @ inputs) / 200).max())
+    rule = Hebb(rate=0.1, decay=0.1 * largest * share)
+    sooner, later = (np.linalg.norm(lived(rule, inputs, outputs=1, epochs=n)) for n in (60, 90))
+    expected = (1.0 + 0.1 * largest * (1.0 - share)) ** 30
+    np.testing.assert_allclose(later / sooner, expected, rtol=1e-2)
+    assert later > 10.0 if share < 1 else later < 1e-2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "problem",
+    [
+        lambda: pg.envs.digits(hidden=(32,), batch=32, presentations=400),
+        lambda: pg.envs.plane("moons", hidden=(20,), batch=32, presentations=400),
+    ],
+)
+def test_hebb_is_alive_and_finite_with_its_defaults(problem):
+    def spread(rule, problem, before, after):
+        return after.state.neurons[-1]["activity"].std()
+
+    keys = jax.random.split(KEY, 4)
+    record = pg.envs.lives(Hebb(), problem(), keys=keys, probes=(spread,))
+    assert not record.diverged.any()
+    assert 0.1 < record.probes[0].min() < record.probes[0].max() < 10.0
+
+
 def test_sanger_finds_the_leading_components_in_order(inputs):
     weights = lived(Sanger(rate=0.1), inputs, outputs=3, epochs=800)
     leading = np.linalg.svd(np.asarray(inputs))[2][:3]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plasticgym.rules import Body, Clamped, LeastControl, PredictiveCoding
+from plasticgym.rules import Body, Clamped, Feedback, LeastControl, PredictiveCoding
 
 KEY = jax.random.key(0)
 BATCH, TARGET = 8, jnp.eye(3)[np.arange(8) % 3]
@@ -130,6 +130,23 @@ def test_stronger_control_leads_the_outputs_to_less_loss(feedback):
         reached.append(float(cross_entropy(after.neurons[-1]["value"]) / BATCH))
     assert (np.diff(reached) < 0).all()
     assert reached[-1] < 0.1 < 0.5 < reached[0]
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
+def test_regression_needs_the_squared_loss(loss):
+    """What the control settles at is minus the derivative of that loss, over the leak."""
+    rule = LeastControl(leak=0.5, steps=200, loss=loss)
+    target, blank = 0.5 * inputs(3) - 0.7, jnp.zeros(BATCH)
+
+    @jax.jit
+    def controlled():
+        state, outputs = rule.predict(newborn(rule), Clamped.full(inputs()), key=KEY)
+        heard = Feedback(Clamped.full(target), target - outputs, blank, blank > 0)
+        return rule.receive(state, heard, key=KEY).neurons[-1]
+
+    top = controlled()
+    apart = np.abs(top["error"] - (target - top["value"]) / 0.5).max()
+    assert apart < 1e-3 if loss == "squared" else apart > 0.1
 
 
 @pytest.mark.parametrize("loss", ["squared", "cross-entropy"])

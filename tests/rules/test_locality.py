@@ -41,6 +41,14 @@ VARIANTS = {
     "blur, unit columns": with_parts(stored=(pg.rules.UnitColumns(),)),
     "abcd per synapse": lambda: pg.rules.ABCD(layers=(5, 4, 6, 3)),
     "sgd, tanh": lambda: pg.rules.SGD(activation="tanh"),
+    "formula of errors": lambda: pg.rules.Expression("rate * pre * tanh(error)"),
+    "formula of the reward": lambda: pg.rules.Expression("rate * reward * trace(pre * post)"),
+    "formula of targets": lambda: pg.rules.Expression(
+        "rate * trace(pre) * (target - post) - 0.01 * weight"
+    ),
+    "function of a synapse": lambda: pg.rules.PerSynapse(
+        lambda view: view.pre * view.post * view.reward, rate=0.1
+    ),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import plasticgym as pg
-from plasticgym.rules import Body, Clamped, Expression, PerSynapse, Tier
+from plasticgym.rules import Body, Clamped, Expression, LocalView, PerSynapse, Tier
 
 KEY = jax.random.key(0)
 BODY, BATCH = Body((3, 4, 2)), 5
@@ -61,7 +61,7 @@ class Decaying(eqx.Module):
 
 def test_the_leaves_of_a_module_are_genes(feedback):
     rule = PerSynapse(Decaying(0.5), rate=0.1)
-    assert pg.rules.gene_names(rule) == ("change.decay", "rate")
+    assert pg.rules.gene_names(rule) == ("function.decay", "rate")
     vector = pg.rules.genome(rule)
     np.testing.assert_allclose(vector, np.log([0.5, 0.1]), rtol=1e-6)
     ours = learned(pg.rules.with_genome(rule, vector + 1.0), feedback)
@@ -86,10 +86,20 @@ def test_a_function_without_a_rate_has_no_genes():
     assert pg.rules.genome(PerSynapse(everything)).shape == (0,)
 
 
+def test_its_change_is_the_function_times_the_rate(feedback):
+    view = LocalView(*jnp.arange(1.0, 7.0))
+    whole, half = PerSynapse(everything), PerSynapse(everything, rate=0.5)
+    np.testing.assert_allclose(half.change(view), 0.5 * everything(view), rtol=1e-6)
+    np.testing.assert_allclose(whole.change(view), everything(view), rtol=1e-6)
+    again = learned(PerSynapse(half.change), feedback)
+    for a, b in zip(learned(half, feedback).synapses, again.synapses, strict=True):
+        np.testing.assert_array_equal(a["weight"], b["weight"])
+
+
 @pytest.mark.parametrize(
     ("change", "options", "match"),
     [
-        ("pre", {}, "`change` must be a function of a LocalView"),
+        ("pre", {}, "`function` must be a function of a LocalView"),
         (lambda view: jnp.ones(3), {}, r"must return one number .*got shape \(3,\)"),
         (lambda view: (view.pre, view.post), {}, "must return one number"),
         (lambda view: view.pre, {"rate": -1.0}, "`rate` must be positive"),
