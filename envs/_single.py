@@ -97,13 +97,14 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         if key is None:
             key = draw_keys(self.np_random, 1)[0]
-        self._episode, seen = self._program.reset(key)
+        episode, seen = self._program.reset(key)
+        self._episode = episode
         if not self._warm:  # so that nothing is compiled at the end of the first life
             task_key(0)
-            self._program.judge(self._episode, np.zeros(self._acted, np.float32))
+            self._program.judge(episode, np.zeros(self._acted, np.float32))
             self._warm = True
         if self._renderer is not None:
-            self._renderer.begin(unpacked(self.role, self._episode))
+            self._renderer.begin(unpacked(self.role, episode))
         return np.array(seen), {}
 
     def step(self, action: ArrayLike):

@@ -77,12 +77,13 @@ class Plan:
             (post, pre + 1): pairs.T,
             (OUTPUTS, post): direct,
         }
-        if shape[-2:] not in seats:
+        ends = (shape[-2], shape[-1])
+        if ends not in seats:
             raise ValueError(
                 f"synapses of {self.rule_name} from {pre} to {post} neurons must end in "
                 f"one of the shapes {list(seats)}, got {shape}."
             )
-        return np.broadcast_to(seats[shape[-2:]], shape)
+        return np.broadcast_to(seats[ends], shape)
 
 
 class Evidence:

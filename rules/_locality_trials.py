@@ -131,7 +131,7 @@ def _kicks(leaf: jax.ShapeDtypeStruct, rng: np.random.Generator) -> np.ndarray:
     return drawn * np.reshape(SIZES, (-1, *[1] * len(leaf.shape)))
 
 
-@eqx.filter_jit(compiler_options=_COMPILED)
+@eqx.filter_jit(compiler_options=_COMPILED)  # pyright: ignore[reportCallIssue]
 def _all(
     rule: AbstractRule, newborn: State, world: World, kicks: PyTree, trials: Trial
 ) -> Seen:

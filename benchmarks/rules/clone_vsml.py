@@ -35,6 +35,7 @@ def main():
         genome, state = fitted(rule, genome, state, start, told.seed)
         up, down, _ = errors(rule, genome, jax.random.key(told.seed + 1))
         print(f"step {start + AT_ONCE}: up {up:.4f}, down {down:.4f}", flush=True)
+    up, down, _ = errors(rule, genome, jax.random.key(told.seed + 1))
     pg.rules.save_genome(
         told.out,
         pg.rules.with_genome(rule, genome),
