@@ -26,11 +26,17 @@ def contestants() -> dict[str, pg.rules.AbstractRule]:
     plain = pg.rules.make("blur", states=2)
     symmetric = dataclasses.replace(plain, wiring="symmetric", synapse_states=1)
     return {
-        **{name: pg.rules.shipped(name) for name in pg.rules.RULES},
+        **{name: plain_or_trained(name) for name in pg.rules.RULES},
         "expression, feedback alignment": pg.rules.Expression("rate * pre * error"),
         "blur, k = 2, symmetric, one weight": symmetric,
         "blur, k = 2, asymmetric": plain,
     }
+
+
+def plain_or_trained(name: str) -> pg.rules.AbstractRule:
+    """A rule as it is by default; one without a rate, which must be trained, as shipped."""
+    rule = pg.rules.make(name)
+    return pg.rules.shipped(name) if getattr(rule, "rate", None) is None else rule
 
 
 def main():
