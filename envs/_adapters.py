@@ -67,7 +67,8 @@ def to_brax(
 
     Args:
         problem: a registered name, or a problem.
-        rule: a registered name, or a rule; `None` if you are the rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`; `None`
+            if you are the rule.
         **options: as for [`LearningEnv`][plasticgym.envs.LearningEnv].
 
     Returns:
@@ -104,7 +105,7 @@ def to_evosax(
 
     Args:
         problem: a registered name, or a problem.
-        rule: a registered name, or a rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`.
         lives: of each genome in an evaluation.
         **options: those of the problem and of the rule. An environment's own, `reach` and
             `presentations_per_action`, are refused: a genome is given as it is, for life.
@@ -147,7 +148,7 @@ def to_evosax_meta(
 
     Args:
         problems: registered names, or problems.
-        rule: a registered name, or a rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`.
         lives: of each genome in an evaluation.
         **options: those of every problem and of the rule, as for `to_evosax`.
 

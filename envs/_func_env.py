@@ -81,7 +81,8 @@ def to_func_env(
 
     Args:
         problem: a registered name, or a problem.
-        rule: a registered name, or a rule; `None` if you are the rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`; `None`
+            if you are the rule.
         **options: as for [`LearningEnv`][plasticgym.envs.LearningEnv].
 
     Raises:

@@ -7,8 +7,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from ..rules import RULES, AbstractRule
+from ..rules import RULES, AbstractRule, written_rule
 from ..rules._registry import near
+from ..rules._written_rule import is_of_file
 from ._base import AbstractProblem
 from ._role import AbstractRole
 from ._steering import Steering
@@ -60,16 +61,33 @@ def make_role(
     _check_role(rule, options)
     if not isinstance(problem, AbstractProblem):
         builders["problem"] = PROBLEMS[problem]
-    if rule is not None and not isinstance(rule, AbstractRule):
-        builders["rule"] = RULES[rule]
+    name, written = _written(rule) if isinstance(rule, str) else ("", {})
+    if name:
+        builders["rule"] = RULES[name]
     given = _sorted_out(builders, options)
     if not isinstance(problem, AbstractProblem):
         problem = PROBLEMS.make(problem, **given["problem"])
     if rule is None:
         return Synapses(problem, **given["role"])
     if not isinstance(rule, AbstractRule):
-        rule = RULES.make(rule, **given["rule"])
+        rule = RULES.make(name, **{**written, **given["rule"]})
     return Steering(problem, rule, **given["role"])
+
+
+def _written(rule: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a rule that is given as text, as in a shell.
+
+    Raises:
+        ValueError: if it names a file, as making an environment runs no code of others.
+    """
+    if rule not in RULES and is_of_file(rule):
+        raise ValueError(
+            f"`rule` must be a registered name such as 'sgd', one with options such as "
+            f"'sgd(rate=0.5)', a formula such as 'expr: rate * pre * error', or a rule; got "
+            f"the file {rule!r}: build its rule and give that."
+        )
+    name, options, _ = written_rule(rule) if rule not in RULES else (rule, {}, True)
+    return name, options
 
 
 def _check_role(rule: str | AbstractRule | None, options: dict[str, Any]) -> None:

@@ -39,7 +39,8 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     Args:
         problem: a registered name, or a problem.
-        rule: a registered name, or a rule; `None` if you are the rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`; `None`
+            if you are the rule.
         render_mode: `None`; `"rgb_array"`, for `render` to return a picture of the network
             as it learns; or `"human"`, to see it in a window.
         **options: those of `Synapses` or `Steering`, of the problem and of the rule, such

@@ -43,7 +43,8 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Args:
         problem: a registered name, or a problem.
         num_envs: how many.
-        rule: a registered name, or a rule; `None` if you are the rule.
+        rule: a rule, or text such as `"sgd"`, `"sgd(rate=0.5)"` or `"expr: ..."`; `None`
+            if you are the rule.
         autoreset_mode: a `gymnasium.vector.AutoresetMode` or its value, such as
             `"NextStep"`; only with the value can the `spec` be written as JSON.
         render_mode: `None`; single environments have pictures.

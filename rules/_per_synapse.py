@@ -66,7 +66,14 @@ class PerSynapse(AbstractRule):
         slope(self.activation)
         if self.rate is not None and self.rate.ndim != 0:
             raise ValueError(f"`rate` must be one number, got shape {self.rate.shape}.")
-        found = jax.eval_shape(self.function, _nothing())
+        try:
+            found = jax.eval_shape(self.function, _nothing())
+        except Exception as error:  # whatever a user's function does
+            raise ValueError(
+                "`function` cannot be applied to a LocalView, which has "
+                f"{', '.join(LocalView._fields)} and is traced, so that choices are made by "
+                f"jax.numpy.where: {type(error).__name__}: {str(error).splitlines()[0]}"
+            ) from error
         if getattr(found, "shape", None) != ():
             raise ValueError(
                 f"`function` must return one number for one synapse, got {_shown(found)}."

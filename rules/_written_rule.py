@@ -16,6 +16,12 @@ _FORMULA = "expr:"
 _OF_FILE = re.compile(r"\s*(.+?\.py)(?::\s*([^(]*?))?\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
+_WRAP = (
+    "A rule is a class, or a function without arguments that returns one, as in "
+    "def my_rule(): return plasticgym.rules.PerSynapse(change, rate=0.1)"
+)
+
+
 def written_rule(text: str) -> Spelled:
     """Reads what stands for a rule in a shell: name and options that `rules.make` takes.
 
@@ -92,7 +98,12 @@ def _of_file(path: Path, name: str, options: str | None) -> Spelled:
     if name not in offered:
         known = near(name, offered) if offered else "it holds none."
         asked = f"no rule {name!r}" if name else "no rule named, as in rule.py:MyRule"
-        raise ValueError(f"{path}: {asked}; {known}")
+        hint = f" {_WRAP}" if hasattr(module, name) else ""
+        raise ValueError(f"{path}: {asked}; {known}{hint}")
+    if options is None and _needs_arguments(getattr(module, name)):
+        raise ValueError(
+            f"{path}: {name!r} needs arguments, as a function of one synapse. {_WRAP}"
+        )
     here = Path.cwd().resolve()
     shown = file.relative_to(here) if file.is_relative_to(here) else path
     registered = f"{shown.as_posix()}:{name}"
@@ -117,6 +128,14 @@ def _run(path: Path, modified: int) -> ModuleType:
         del sys.modules[name]
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
+
+
+def _needs_arguments(build: Any) -> bool:
+    """Whether a function cannot be called without arguments; a class may say so itself."""
+    if not inspect.isfunction(build):
+        return False
+    parameters = inspect.signature(build).parameters.values()
+    return any(p.default is p.empty and p.kind < p.VAR_POSITIONAL for p in parameters)
 
 
 def _rules_in(module: ModuleType) -> list[str]:

@@ -31,7 +31,8 @@ def test_the_class_of_the_page_is_that_of_the_example():
 
 
 @pytest.mark.slow
-def test_the_blocks_of_the_page_run_one_after_the_other(capsys, monkeypatch):
+def test_the_blocks_of_the_page_run_one_after_the_other(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     known: dict = {"__name__": "a_page"}
     monkeypatch.setitem(sys.modules, "a_page", type(sys)("a_page"))
     for block in blocks("python"):

@@ -304,10 +304,27 @@ def test_a_problem_registered_later_has_an_id():
 
 
 @pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("sgd(rate=0.5)", {}),
+        ("sgd(rate=0.1)", {"rate": 0.5}),
+        ("expr: rate * pre * error; rate=0.5", {}),
+    ],
+)
+def test_a_rule_is_written_as_in_a_shell(text, options):
+    env = make(rule=text, **options)
+    assert float(env.unwrapped.role.steered.rate) == 0.5
+    assert json.loads(env.spec.to_json())["kwargs"]["rule"] == text
+
+
+@pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"tier": "gradeint"}, "unknown `tier` 'gradeint'; did you mean 'gradient'"),
         ({"rule": "blurr"}, "unknown rule 'blurr'; did you mean 'blur'"),
+        ({"rule": "sgd(rats=1)"}, "'sgd' does not take these options: .*'rats'"),
+        ({"rule": "expr: eta * pre"}, "give it a value, as in eta=0.1"),
+        ({"rule": "mine.py:rule"}, "got the file 'mine.py:rule': build its rule"),
         ({"hiden": (3,)}, "unknown option `hiden`; did you mean 'hidden'"),
         ({"rule": "sgd", "tier": "gradient"}, "option `tier` is for being the rule yourself"),
         ({"reach": 1.0}, "option `reach` is for steering a rule: name one"),

@@ -100,6 +100,8 @@ def test_its_change_is_the_function_times_the_rate(feedback):
     ("change", "options", "match"),
     [
         ("pre", {}, "`function` must be a function of a LocalView"),
+        (lambda v: v.presynaptic, {}, "which has pre, post, .*no attribute 'presynaptic'"),
+        (lambda v: v.pre if v.pre > 0 else 0.0, {}, "choices are made by jax.numpy.where"),
         (lambda view: jnp.ones(3), {}, r"must return one number .*got shape \(3,\)"),
         (lambda view: (view.pre, view.post), {}, "must return one number"),
         (lambda view: view.pre, {"rate": -1.0}, "`rate` must be positive"),
