@@ -336,12 +336,15 @@ def _command() -> str:
 
 
 def _list(table: Table, registry: Registry[Any], row: Callable[[str], tuple[str, ...]]) -> None:
-    """Prints a row per member; those of other packages may be broken in any way."""
+    """Prints a row per member; some need data, those of other packages may be broken."""
     broken = []
     table.columns[0].no_wrap = True  # names are there to be copied
     for name in registry:
         try:
             table.add_row(*row(name))
+        except (ModuleNotFoundError, FileNotFoundError) as error:
+            table.add_row(name, "not installed")
+            broken.append(f"the {registry.kind} {name!r} needs what is not here: {error}")
         except Exception as error:
             table.add_row(name, "broken")
             broken.append(f"the {registry.kind} {name!r} is broken: {error}")

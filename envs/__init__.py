@@ -18,6 +18,8 @@ from ._classification import Examples as Examples
 from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
 from ._gymnax import to_gymnax as to_gymnax
+from ._images import fashion_mnist as fashion_mnist
+from ._images import mnist as mnist
 from ._lifetime import Life as Life
 from ._lifetime import Lifetime as Lifetime
 from ._lifetime import Probe as Probe
@@ -62,6 +64,8 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Cross-v0": functools.partial(plane, "cross"),
         "Triangle-v0": functools.partial(plane, "triangle"),
         "Blobs-v0": functools.partial(plane, "blobs"),
+        "Mnist-v0": mnist,
+        "FashionMnist-v0": fashion_mnist,
     },
 )
 problem = PROBLEMS.make

@@ -150,6 +150,18 @@ def test_a_broken_member_of_another_package_is_listed_as_broken(
     assert f"the {registry.kind} 'unsound' is broken: division by zero" in err
 
 
+@pytest.mark.parametrize("error", [ModuleNotFoundError, FileNotFoundError])
+def test_a_member_whose_data_are_not_here_is_listed_with_what_to_install(shell, error):
+    def build():
+        raise error("install it with `pip install them`.")
+
+    pg.envs.PROBLEMS.register("Theirs-v0", build)
+    code, out, err = shell("problems")
+    assert code == 0
+    assert "not installed" in out.split("Theirs-v0")[1]
+    assert "the problem 'Theirs-v0' needs what is not here: install it with" in err
+
+
 def test_control_c_leaves_a_run_that_goes_on(shell, tmp_path, monkeypatch):
     from plasticgym.agents import _train
 

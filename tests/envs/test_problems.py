@@ -17,7 +17,8 @@ from plasticgym.rules import SGD, Body
 
 KEY = jax.random.key(0)
 BATCH = 8
-NAMES = list(pg.envs.PROBLEMS)
+# Images whose files may not be here have tests of their own.
+NAMES = [name for name in pg.envs.PROBLEMS if "Mnist" not in name]
 # Kept unseen while rules are designed: built and checked for form, but no network in them.
 UNSEEN = {"Wine-v0", "BreastCancer-v0", "Cross-v0", "Triangle-v0", "Blobs-v0"}
 PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
