@@ -15,6 +15,7 @@ from ._base import Part as Part
 from ._check_vector_env import check_vector_env as check_vector_env
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
+from ._diabetes import diabetes as diabetes
 from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
 from ._gymnax import to_gymnax as to_gymnax
@@ -34,11 +35,15 @@ from ._probes import update_norm as update_norm
 from ._probes import weight_norms as weight_norms
 from ._problem_id import problem_id as problem_id
 from ._problem_id import shell_name as shell_name
+from ._regression import AbstractTeacher as AbstractTeacher
+from ._regression import Pairs as Pairs
+from ._regression import Regression as Regression
 from ._role import AbstractRole as AbstractRole
 from ._role import Episode as Episode
 from ._role import Progress as Progress
 from ._role import Verdict as Verdict
 from ._rollout import Rollout as Rollout
+from ._sines import sines as sines
 from ._single import LearningEnv as LearningEnv
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
@@ -46,6 +51,7 @@ from ._synapses import Synapses as Synapses
 from ._tables import breast_cancer as breast_cancer
 from ._tables import digits as digits
 from ._tables import wine as wine
+from ._teachers import teacher as teacher
 from ._vector import LearningVectorEnv as LearningVectorEnv
 
 PROBLEMS: Registry[AbstractProblem] = Registry(
@@ -66,6 +72,9 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Blobs-v0": functools.partial(plane, "blobs"),
         "Mnist-v0": mnist,
         "FashionMnist-v0": fashion_mnist,
+        "Sines-v0": sines,
+        "Teacher-v0": teacher,
+        "Diabetes-v0": diabetes,
     },
 )
 problem = PROBLEMS.make

@@ -1,6 +1,7 @@
 """What every registered problem keeps to, and what is particular to data sets and views."""
 
 import functools
+import inspect
 import zlib
 
 import equinox as eqx
@@ -18,7 +19,8 @@ from plasticgym.rules import SGD, Body
 KEY = jax.random.key(0)
 BATCH = 8
 # Images whose files may not be here have tests of their own.
-NAMES = [name for name in pg.envs.PROBLEMS if "Mnist" not in name]
+ALL = [name for name in pg.envs.PROBLEMS if "Mnist" not in name]
+NAMES = [name for name in ALL if "view" in inspect.signature(pg.envs.PROBLEMS[name]).parameters]
 # Kept unseen while rules are designed: built and checked for form, but no network in them.
 UNSEEN = {"Wine-v0", "BreastCancer-v0", "Cross-v0", "Triangle-v0", "Blobs-v0"}
 PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
@@ -50,8 +52,14 @@ LOADERS = {
 
 
 @functools.cache
-def build(name, view="fixed"):
-    return pg.envs.problem(name, hidden=(4,), batch=BATCH, presentations=3, view=view)
+def build(name, view=None):
+    options = {} if view is None else {"view": view}
+    return pg.envs.problem(name, hidden=(4,), batch=BATCH, presentations=3, **options)
+
+
+@pytest.fixture(params=ALL)
+def any_problem(request):
+    return build(request.param)
 
 
 @pytest.fixture(params=NAMES)
@@ -77,18 +85,18 @@ def rows(examples: Examples) -> list[bytes]:
     return [x.tobytes() + bytes([c]) for x, c in zip(inputs, classes, strict=True)]
 
 
-def test_its_sizes_are_what_was_asked_for(problem):
-    assert problem.body.layers[1:-1] == (4,)
-    assert (problem.batch, problem.presentations) == (BATCH, 3)
+def test_its_sizes_are_what_was_asked_for(any_problem):
+    assert any_problem.body.layers[1:-1] == (4,)
+    assert (any_problem.batch, any_problem.presentations) == (BATCH, 3)
 
 
-def test_a_presentation_has_the_shapes_of_the_contract(problem):
-    inputs, outputs = problem.body.layers[0], problem.body.layers[-1]
+def test_a_presentation_has_the_shapes_of_the_contract(any_problem):
+    inputs, outputs = any_problem.body.layers[0], any_problem.body.layers[-1]
 
     def presentation():
-        world = problem.reset(key=KEY)
-        seen = problem.observe(world)
-        return world, seen, problem.respond(world, jnp.zeros((BATCH, outputs)))
+        world = any_problem.reset(key=KEY)
+        seen = any_problem.observe(world)
+        return world, seen, any_problem.respond(world, jnp.zeros((BATCH, outputs)))
 
     world, seen, (after, feedback, outcome) = jax.eval_shape(presentation)
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, world, after)
@@ -101,6 +109,32 @@ def test_a_presentation_has_the_shapes_of_the_contract(problem):
     assert {x.dtype for x in (seen.values, feedback.error, outcome.loss)} == {
         jnp.dtype("float32")
     }
+
+
+def test_errors_and_rewards_are_of_each_examples_loss(any_problem):
+    """The reward is minus the loss of an example, the error minus its derivative."""
+    outputs = jax.random.normal(KEY, (BATCH, any_problem.body.layers[-1]))
+
+    @jax.jit
+    def both(problem, outputs):
+        world = problem.reset(key=KEY)
+        total = lambda o: problem.respond(world, o)[1].reward.sum()  # noqa: E731
+        return problem.respond(world, outputs)[1], jax.grad(total)(outputs)
+
+    feedback, gradient = both(any_problem, outputs)
+    np.testing.assert_allclose(feedback.error, gradient, atol=1e-6)
+    assert (feedback.reward < 0).all()
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in UNSEEN])
+def test_it_is_tested_on_every_part_and_no_other(name, unchecked):
+    problem = build(name)
+    world, network = problem.reset(key=KEY), untrained(problem)
+    for part in PARTS:
+        shapes = jax.eval_shape(lambda p=part: problem.test(world, network, part=p, key=KEY))
+        assert shapes.loss.shape == shapes.score.shape == shapes.weight.shape == ()
+    with pytest.raises(ValueError, match="unknown `part` 'tests'; did you mean 'test'"):
+        problem.test(world, network, part="tests", key=KEY)
 
 
 def test_nothing_is_hidden_and_every_row_begins_an_episode(problem):
