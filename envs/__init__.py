@@ -38,6 +38,8 @@ from ._problem_id import shell_name as shell_name
 from ._regression import AbstractTeacher as AbstractTeacher
 from ._regression import Pairs as Pairs
 from ._regression import Regression as Regression
+from ._repeats import Repeats as Repeats
+from ._repeats import repeats as repeats
 from ._role import AbstractRole as AbstractRole
 from ._role import Episode as Episode
 from ._role import Progress as Progress
@@ -75,6 +77,7 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Sines-v0": sines,
         "Teacher-v0": teacher,
         "Diabetes-v0": diabetes,
+        "Repeats-v0": repeats,
     },
 )
 problem = PROBLEMS.make

@@ -52,14 +52,15 @@ LOADERS = {
 
 
 @functools.cache
-def build(name, view=None):
+def build(name, view=None, presentations=3):
     options = {} if view is None else {"view": view}
-    return pg.envs.problem(name, hidden=(4,), batch=BATCH, presentations=3, **options)
+    options |= {"batch": BATCH, "presentations": presentations}
+    return pg.envs.problem(name, hidden=(4,), **options)
 
 
 @pytest.fixture(params=ALL)
 def any_problem(request):
-    return build(request.param)
+    return build(request.param, presentations=6)
 
 
 @pytest.fixture(params=NAMES)
@@ -87,7 +88,7 @@ def rows(examples: Examples) -> list[bytes]:
 
 def test_its_sizes_are_what_was_asked_for(any_problem):
     assert any_problem.body.layers[1:-1] == (4,)
-    assert (any_problem.batch, any_problem.presentations) == (BATCH, 3)
+    assert (any_problem.batch, any_problem.presentations) == (BATCH, 6)
 
 
 def test_a_presentation_has_the_shapes_of_the_contract(any_problem):
@@ -128,7 +129,7 @@ def test_errors_and_rewards_are_of_each_examples_loss(any_problem):
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in UNSEEN])
 def test_it_is_tested_on_every_part_and_no_other(name, unchecked):
-    problem = build(name)
+    problem = build(name, presentations=6)
     world, network = problem.reset(key=KEY), untrained(problem)
     for part in PARTS:
         shapes = jax.eval_shape(lambda p=part: problem.test(world, network, part=p, key=KEY))
