@@ -54,7 +54,7 @@ def _parts() -> tuple[Pairs, Pairs, Pairs]:
         train, validation, test = (
             Pairs(
                 jnp.asarray(inputs[part], jnp.float32),
-                jnp.asarray(targets[part, None], jnp.float32),
+                jnp.asarray(np.asarray(targets)[part, None], jnp.float32),
             )
             for part in np.split(rows, cuts)
         )

@@ -10,6 +10,10 @@ import numpy as np
 _BYTES = 0x08  # the code of the format for unsigned bytes
 
 
+# What belongs to each of the four, such as the name of a file or a checksum.
+Four = tuple[str, str, str, str]
+
+
 class ImageSet(NamedTuple):
     """Images of shape `(images, side, side)` and their classes, those to train on and test."""
 
@@ -20,7 +24,7 @@ class ImageSet(NamedTuple):
 
 
 # The names of the four files of an image set, everywhere.
-FILES = ImageSet(
+FILES: Four = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
@@ -33,7 +37,7 @@ def holds_image_set(folder: Path) -> bool:
     return all(_path(folder, name).is_file() for name in FILES)
 
 
-def read_image_set(folder: Path, md5: ImageSet, *, remedy: str) -> ImageSet:
+def read_image_set(folder: Path, md5: Four, *, remedy: str) -> ImageSet:
     """Reads the four IDX files of a folder, gzipped or plain.
 
     Args:

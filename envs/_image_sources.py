@@ -9,6 +9,7 @@ import numpy as np
 
 from ._idx import (
     FILES,
+    Four,
     ImageSet,
     checked,
     encoded,
@@ -32,7 +33,7 @@ class Source(NamedTuple):
     system: Path | None  # where a package of the system puts them
     package: str | None  # which package that is
     openml: str
-    md5: ImageSet
+    md5: Four
 
 
 MNIST = Source(
@@ -41,7 +42,7 @@ MNIST = Source(
     None,
     None,
     "mnist_784",
-    ImageSet(
+    (
         "6bbc9ace898e44ae57da46a324031adb",
         "a25bea736e30d166cdddb491f175f624",
         "2646ac647ad5339dbf082846283269ea",
@@ -54,7 +55,7 @@ FASHION_MNIST = Source(
     Path("/usr/share/datasets/fashion-mnist"),
     "dataset-fashion-mnist",
     "Fashion-MNIST",
-    ImageSet(
+    (
         "f4a8712d7a061bf5bd6d2ca38dc4d50a",
         "9018921c3c673c538a1fc5bad174d6f9",
         "8181f5470baa50b63fa0f6fddb340f0a",

@@ -144,13 +144,14 @@ def _parts(
         parts = _few(parts) if which == "small" else parts
     # What is cached must not belong to a trace.
     with jax.ensure_compile_time_eval():
-        return tuple(
+        train, validation, test = (
             Examples(
                 jnp.asarray(resized(images, side).reshape(len(images), -1)),
                 jnp.asarray(classes),
             )
             for images, classes in parts
         )
+    return train, validation, test
 
 
 _Part = tuple[np.ndarray, np.ndarray]
@@ -184,4 +185,4 @@ def _stratified(classes: np.ndarray, held_out: int) -> tuple[np.ndarray, np.ndar
 
     rows = np.arange(len(classes))
     stay, out = train_test_split(rows, test_size=held_out, stratify=classes, random_state=0)
-    return stay, out
+    return np.asarray(stay), np.asarray(out)

@@ -161,6 +161,7 @@ class Regression(AbstractProblem[Lesson]):
         """What the outputs should be in this world: standardised."""
         if self.teacher is not None:
             return self.teacher.answer(world.drawn, pairs.inputs)
+        assert pairs.targets is not None  # checked when it was built
         return (pairs.targets - self.target_mean[None]) / self.target_deviation[None]
 
     def _latest(self, world: Lesson) -> Pairs:

@@ -81,4 +81,5 @@ def _parts() -> tuple[Pairs, Pairs, Pairs, Sines]:
     variance = square * (np.sin(points[0]).var() + np.cos(points[0]).var()) / 2
     with jax.ensure_compile_time_eval():  # what is cached must not belong to a trace
         train, validation, test = (Pairs(jnp.asarray(x, jnp.float32)) for x in points)
-        return train, validation, test, Sines(jnp.asarray(np.sqrt(variance), jnp.float32))
+        deviation = jnp.asarray(np.sqrt(variance), jnp.float32)
+        return train, validation, test, Sines(deviation=deviation)
