@@ -27,7 +27,7 @@ class Expression(AbstractRule):
       `weight`, `error`, `reward`, `target`; errors reach hidden neurons through fixed
       random matrices, times the slope of their activation, and targets the outputs alone;
     - constants: numbers, and names of your own. All are genes, but for whole exponents,
-      and one step of each is as large as its value here (1 if that is 0);
+      on the scale `"asinh"`: they may grow by orders of magnitude, and change their sign;
     - `+ - * / **` and brackets; an exponent is a number from -8 to 8 or a named constant;
     - `tanh`, `sigmoid`, `relu`, `exp`, `abs`, `sign`;
     - `trace(...)`: a running mean $m \leftarrow \lambda m + (1 - \lambda) \ldots$ that a
@@ -70,8 +70,7 @@ class Expression(AbstractRule):
 
     rate: Float[Array, ""] | None = eqx.field(metadata=gene("log"))
     trace_decay: Float[Array, " traces"] | None = eqx.field(metadata=gene("logit"))
-    constants: dict[str, Float[Array, ""]] = eqx.field(metadata={"units": "units"})
-    units: tuple[tuple[str, float], ...] = eqx.field(static=True)
+    constants: dict[str, Float[Array, ""]] = eqx.field(metadata=gene("asinh"))
     formula: str = eqx.field(static=True)
     activation: str = eqx.field(static=True)
 
@@ -95,7 +94,6 @@ class Expression(AbstractRule):
         self.trace_decay = _decays(trace_decay, len(found.traces))
         rest = {name: v for name, v in (known | numbers).items() if name != "rate"}
         self.constants = {name: _number(name, rest[name]) for name in sorted(rest)}
-        self.units = tuple((n, abs(float(v)) or 1.0) for n, v in self.constants.items())
 
     @property
     def reads(self) -> frozenset[Signal]:

@@ -97,26 +97,19 @@ def _name(path) -> str:
 
 
 def _scale(rule: AbstractRule, path) -> Scale:
-    """The scale that the innermost declared field on the way to a leaf gives it.
-
-    The field of a dictionary may name another one, in its metadata under "units", that
-    holds a unit for each key.
-    """
-    scale, units = Scale(), {}
+    """The scale that the innermost declared field on the way to a leaf gives it."""
+    scale = Scale()
     node: Any = rule
     for key in path:
         if isinstance(key, jax.tree_util.GetAttrKey):
             if dataclasses.is_dataclass(node):
                 fields = {field.name: field for field in dataclasses.fields(node)}
-                told = fields[key.name].metadata
-                scale = told.get("gene", scale)
-                units = dict(getattr(node, told["units"])) if "units" in told else {}
+                scale = fields[key.name].metadata.get("gene", scale)
             node = getattr(node, key.name)
         elif isinstance(key, jax.tree_util.SequenceKey):
             node = node[key.idx]
         else:
             node = node[key.key]
-            scale = scale._replace(unit=units.get(key.key, scale.unit))
     return scale
 
 

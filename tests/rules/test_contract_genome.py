@@ -60,8 +60,9 @@ def scaled(module):
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, eqx.Module):
                 yield from scaled(part)
-        if scale is not None and value is not None:
-            yield field.name, scale.name, value
+        if scale is not None:
+            for leaf in jax.tree.leaves(value):
+                yield field.name, scale.name, leaf
 
 
 @pytest.mark.parametrize("size", [30.0, 1e3, 1e30])

@@ -159,13 +159,18 @@ def test_a_constant_named_like_a_leaf_of_neurons_is_itself(place, feedback):
         np.testing.assert_allclose(a["weight"], b["weight"], atol=1e-6)
 
 
-def test_a_step_of_a_constant_is_as_large_as_its_value():
+def test_a_step_of_a_constant_multiplies_it_whatever_its_sign():
     rule = Expression("0.01 * pre - a * weight + b * post + 0", a=-0.5, b=30.0)
-    np.testing.assert_allclose(pg.rules.genome(rule), [-1.0, 1.0, 1.0, 0.0])
     moved = pg.rules.with_genome(rule, pg.rules.genome(rule) + 1.0)
     found = [float(leaf) for leaf in pg.rules.named_leaves(moved).values()]
-    np.testing.assert_allclose(found, [0.0, 60.0, 0.02, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(pg.rules.genome(moved), [0.0, 2.0, 2.0, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(found[:2], [-0.5 / np.e, 30.0 * np.e], rtol=1e-3)
+    np.testing.assert_allclose(found[2:], [0.01 * np.e, 0.001 * np.sinh(1)], rtol=1e-2)
+
+
+def test_formulas_that_differ_in_constants_can_be_stacked():
+    rules = [Expression("rate * pre * error * k", k=k) for k in (1.0, 2.0)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rules)
+    np.testing.assert_array_equal(stacked.constants["k"], [1.0, 2.0])
 
 
 def test_a_view_holds_no_traces():
@@ -194,7 +199,8 @@ def test_the_genome_is_rate_traces_numbers_and_names(tmp_path):
     assert pg.rules.gene_names(rule) == names
     vector = pg.rules.genome(rule)
     decay = np.log(0.9 / 0.1)
-    np.testing.assert_allclose(vector, [np.log(0.01), decay, -1.0, 1.0], rtol=1e-5)
+    numbers = [np.arcsinh(-500), np.arcsinh(2000)]
+    np.testing.assert_allclose(vector, [np.log(0.01), decay, *numbers], rtol=1e-5)
     moved = pg.rules.with_genome(rule, vector + 1.0)
     path = tmp_path / "a.safetensors"
     pg.rules.save_genome(path, moved, name="expression", options=options)

@@ -28,6 +28,7 @@ class Scaled(eqx.Module):
     plain: Float[Array, " n"] = eqx.field(converter=real, metadata=gene(unit=0.5))
     positive: Float[Array, ""] = eqx.field(converter=real, metadata=gene("log", unit=2.0))
     share: Float[Array, ""] = eqx.field(converter=real, metadata=gene("logit"))
+    either: Float[Array, " m"] = eqx.field(converter=real, metadata=gene("asinh"))
     bare: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
 
@@ -46,7 +47,7 @@ class Combined(pg.rules.AbstractRule):
 
 @pytest.fixture
 def combined():
-    scaled = Scaled(np.array([1.0, -2.0]), 3.0, 0.25, 7.0)
+    scaled = Scaled(np.array([1.0, -2.0]), 3.0, 0.25, [-50.0, 0.0], 7.0)
     return Combined((SGD(rate=0.5), {"slow": SGD(rate=0.1)}), scaled)
 
 
@@ -58,6 +59,8 @@ def test_scales_encode_as_documented(combined):
         "scaled.plain[1]": -2.0 / 0.5,
         "scaled.positive": np.log(3.0) / 2.0,
         "scaled.share": np.log(0.25 / 0.75),
+        "scaled.either[0]": -np.log(1e5),
+        "scaled.either[1]": 0.0,
         "scaled.bare": 7.0,
     }
     assert gene_names(combined) == tuple(expected)
@@ -75,6 +78,7 @@ def test_a_step_of_one_is_one_unit(combined):
     np.testing.assert_allclose(far.scaled.plain, [1.5, -1.5], rtol=1e-6)
     np.testing.assert_allclose(far.scaled.positive, 3.0 * np.exp(2.0), rtol=1e-5)
     np.testing.assert_allclose(far.scaled.share, 1 / (1 + 3 / np.e), rtol=1e-5)
+    np.testing.assert_allclose(far.scaled.either, [-50 / np.e, 1e-3 * np.sinh(1)], rtol=1e-5)
     np.testing.assert_allclose(far.scaled.bare, 8.0)
     np.testing.assert_allclose(far.parts[1]["slow"].rate, 0.1 * np.e, rtol=1e-5)
     assert far.label == "x"
@@ -106,7 +110,7 @@ def test_integers_are_no_genes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": "exp"}, '`scale` must be "linear", "log" or "logit", got \'exp\''),
+        ({"scale": "exp"}, '`scale` must be "linear", "log", "logit" or "asinh", got \'exp\''),
         ({"unit": 0.0}, "`unit` must be positive, got 0.0"),
         ({"unit": -1.0}, "`unit` must be positive, got -1.0"),
         ({"unit": float("nan")}, "`unit` must be positive, got nan"),
