@@ -95,7 +95,11 @@ def rules() -> None:
             (type(rule).__doc__ or "").split("\n")[0].split(":")[0].rstrip("."),
         )
 
-    _list(Table("rule", "tier", "reads", "genes", "about"), RULES, row)
+    caption = (
+        "tier: what may decide how a synapse changes, from activity, its own two neurons, to "
+        "layer and global; reads: what of the feedback the rule is told"
+    )
+    _list(Table("rule", "tier", "reads", "genes", "about", caption=caption), RULES, row)
 
 
 @app.command()
