@@ -25,10 +25,7 @@ class Program:
 
     def __init__(self, role: AbstractRole, compiled: Callable[..., Sequence[Callable]]):
         self._made_of = role, compiled
-        leaves, structure = jax.tree.flatten(role)
-        self.leaves = tuple(leaf for leaf in leaves if eqx.is_array(leaf))
-        # A role may hold what cannot be hashed, as dictionaries; its structure always can.
-        static = tuple(_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves)
+        self.leaves, static, structure = _parts(role)
         functions = compiled(static, structure)
         self.reset, self.step, self.judge = (
             functools.partial(function, self.leaves) for function in functions
@@ -110,12 +107,25 @@ def packed(episode: Episode) -> Leaves:
 
 def unpacked(role: AbstractRole, leaves: Leaves) -> Episode:
     """The episode of its leaves."""
-    episode, _ = jax.eval_shape(lambda: begun(role, key=jax.random.key(0)))
-    like, structure = jax.tree.flatten(episode)
-    pairs = zip(leaves, like, strict=True)
-    return jax.tree.unflatten(
-        structure, [typed(leaf) if _is_key(kind) else leaf for leaf, kind in pairs]
-    )
+    arrays, static, role_structure = _parts(role)
+    shapes = tuple(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays)
+    structure, keys = _form(static, role_structure, shapes)
+    pairs = zip(leaves, keys, strict=True)
+    return jax.tree.unflatten(structure, [typed(leaf) if key else leaf for leaf, key in pairs])
+
+
+@functools.lru_cache(maxsize=128)
+def _form(static: tuple[Any, ...], structure: Any, shapes: tuple[Any, ...]):
+    """The structure of the episodes of a role, and which of their leaves are keys.
+
+    It takes a trace of a birth, which is no work for every picture of an episode.
+    """
+
+    def episode(arrays: Leaves) -> Episode:
+        return begun(_join(static, structure, arrays), key=jax.random.key(0))[0]
+
+    like, form = jax.tree.flatten(jax.eval_shape(episode, shapes))
+    return form, tuple(_is_key(leaf) for leaf in like)
 
 
 def _is_key(leaf: Any) -> bool:
@@ -136,6 +146,16 @@ def _followed(
     leaves, shown = current
     episode, shown = renewed(role, where, (unpacked(role, leaves), shown), key=key)
     return packed(episode), shown
+
+
+def _parts(role: AbstractRole) -> tuple[Leaves, tuple[Any, ...], Any]:
+    """The arrays of a role, its other leaves, and its structure.
+
+    A role may hold what cannot be hashed, as dictionaries; its structure always can.
+    """
+    leaves, structure = jax.tree.flatten(role)
+    static = tuple(_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves)
+    return tuple(leaf for leaf in leaves if eqx.is_array(leaf)), static, structure
 
 
 def _join(static: tuple[Any, ...], structure: Any, arrays: Leaves) -> AbstractRole:
