@@ -1,11 +1,11 @@
-import contextlib
 import gzip
 import hashlib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from ..rules._atomic import write_atomically
 
 _BYTES = 0x08  # the code of the format for unsigned bytes
 
@@ -60,13 +60,7 @@ def write_image_set(folder: Path, images: ImageSet) -> None:
     """Writes the four files, gzipped; what is interrupted leaves no file half written."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in zip(FILES, images, strict=True):
-        part = folder / f"{name}.{os.getpid()}.part"
-        try:
-            part.write_bytes(gzip.compress(encoded(array), compresslevel=6))
-            part.replace(folder / f"{name}.gz")
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                part.unlink()
+        write_atomically(folder / f"{name}.gz", gzip.compress(encoded(array), compresslevel=6))
 
 
 def encoded(array: np.ndarray) -> bytes:
