@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..envs import AbstractProblem, Lifetime
-from ..envs._base import check_sizes
 from ..rules import AbstractRule, gene_names
+from ..rules._check_sizes import check_sizes
 
 
 class Search(eqx.Module):

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from ..envs import AbstractProblem, Lifetime, Outcome, live
-from ..envs._base import check_sizes
 from ..rules import AbstractRule, genome, real, with_genome
+from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
 from ._base import (
     AbstractAgent,

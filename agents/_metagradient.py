@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from ..envs import AbstractProblem, live
-from ..envs._base import check_sizes
 from ..rules import AbstractRule, gene_names, genome, real, with_genome
+from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
 from ._base import (
     AbstractAgent,

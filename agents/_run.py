@@ -12,9 +12,9 @@ from typing import Any, final
 import jax
 
 from ..envs import PROBLEMS, AbstractProblem
-from ..envs._base import check_sizes
 from ..rules import RULES, AbstractRule, save_genome
 from ..rules._atomic import write_atomically
+from ..rules._check_sizes import check_sizes
 from ..rules._genome_file import origin
 from ._base import AbstractAgent, check_genome, check_problems
 from ._checkpoint import load_checkpoint, save_checkpoint

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..envs import AbstractProblem
-from ..envs._base import check_sizes
 from ..rules import AbstractRule
+from ..rules._check_sizes import check_sizes
 from ._base import AbstractAgent, Generation, Search, check_genome
 
 

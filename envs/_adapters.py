@@ -8,7 +8,8 @@ from typing import Any
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ..rules import AbstractRule
-from ._base import AbstractProblem, check_sizes
+from ..rules._check_sizes import check_sizes
+from ._base import AbstractProblem
 from ._gymnasium import make_role, options_of
 from ._steering import Steering
 

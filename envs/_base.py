@@ -84,10 +84,3 @@ class AbstractProblem(eqx.Module, Generic[World]):
 def chance(loss: float | Array, score: float) -> Outcome:
     """The outcome of knowing nothing."""
     return Outcome(jnp.asarray(loss, float), jnp.asarray(score, float), jnp.ones(()))
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raises a `ValueError` naming the first argument that is no positive whole number."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"`{name}` must be a positive whole number, got {size!r}.")

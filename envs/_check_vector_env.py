@@ -9,7 +9,7 @@ from gymnasium.spaces.utils import is_space_dtype_shape_equiv
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from ._base import check_sizes
+from ..rules._check_sizes import check_sizes
 from ._check_vector_env_play import (
     Case,
     Stream,

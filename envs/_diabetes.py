@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._base import check_sizes
+from ..rules._check_sizes import check_sizes
 from ._regression import Pairs, Regression
 from ._tables import layered
 

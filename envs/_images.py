@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._base import check_sizes
+from ..rules._check_sizes import check_sizes
 from ._classification import Classification, Examples, View
 from ._image_sources import FASHION_MNIST, MNIST, Source, image_set, images_in_wheel
 from ._tables import layered

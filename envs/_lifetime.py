@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ..rules import AbstractRule, State
-from ._base import AbstractProblem, Frozen, Outcome, Part, check_sizes
+from ..rules._check_sizes import check_sizes
+from ._base import AbstractProblem, Frozen, Outcome, Part
 
 DIVERGED_AT = 10.0  # in multiples of the chance loss
 

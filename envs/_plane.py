@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
-from ._base import check_sizes
 from ._classification import Classification, Examples, View
 from ._tables import layered
 

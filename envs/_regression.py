@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ..rules import Body, Clamped, Feedback
+from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
-from ._base import AbstractProblem, Frozen, Outcome, Part, chance, check_sizes
+from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 
 
 class Pairs(eqx.Module):

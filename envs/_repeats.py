@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..rules import Body, Clamped, Feedback
+from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
-from ._base import AbstractProblem, Frozen, Outcome, Part, chance, check_sizes
+from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._tables import layered
 
 _PARTS = ("train", "validation", "test")

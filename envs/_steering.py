@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..rules import AbstractRule, State, gene_names, genome, with_genome
-from ._base import AbstractProblem, check_sizes
+from ..rules._check_sizes import check_sizes
+from ._base import AbstractProblem
 from ._lifetime import Life, born, select, step
 from ._role import EPSILON, AbstractRole, Episode, Progress, check_positive, root_mean_square
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..rules import Body
-from ._base import check_sizes
+from ..rules._check_sizes import check_sizes
 from ._classification import Classification, Examples, View
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ._base import check_sizes
+from ..rules._check_sizes import check_sizes
 from ._regression import AbstractTeacher, Pairs, Regression
 from ._tables import layered
 

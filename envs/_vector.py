@@ -10,7 +10,8 @@ from jaxtyping import Array, Key
 from numpy.typing import ArrayLike
 
 from ..rules import AbstractRule
-from ._base import AbstractProblem, check_sizes
+from ..rules._check_sizes import check_sizes
+from ._base import AbstractProblem
 from ._boundary import asked, check_open, checked_action, checked_mask, task_key
 from ._gymnasium import make_role, make_spaces
 from ._keys import Keys

@@ -9,7 +9,7 @@ from . import _multilayer
 from ._activations import activation as named
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._check_steps import check_steps
+from ._check_sizes import check_sizes
 from ._gene import gene, real
 from ._registry import near
 from ._signals import Signal, Tier
@@ -85,7 +85,7 @@ class EquilibriumPropagation(AbstractRule):
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self):
-        check_steps(free_steps=self.free_steps, nudged_steps=self.nudged_steps)
+        check_sizes(free_steps=self.free_steps, nudged_steps=self.nudged_steps)
         if self.nudging not in _NUDGES:
             known = near(self.nudging, list(_NUDGES))
             raise ValueError(f"unknown `nudging` {self.nudging!r}; {known}")

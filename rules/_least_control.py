@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer, _value_neurons
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._check_steps import check_steps
+from ._check_sizes import check_sizes
 from ._gene import gene, real
 from ._registry import near
 from ._signals import Signal, Tier
@@ -86,7 +86,7 @@ class LeastControl(AbstractRule):
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self):
-        check_steps(steps=self.steps)
+        check_sizes(steps=self.steps)
         if self.loss not in _LINKS:
             raise ValueError(f"unknown `loss` {self.loss!r}; {near(self.loss, list(_LINKS))}")
         slope(self.activation)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from . import _multilayer, _value_neurons
 from ._activations import slope
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._check_steps import check_steps
+from ._check_sizes import check_sizes
 from ._gene import gene, real
 from ._signals import Signal, Tier
 
@@ -69,7 +69,7 @@ class PredictiveCoding(AbstractRule):
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self):
-        check_steps(steps=self.steps)
+        check_sizes(steps=self.steps)
         slope(self.activation)
 
     @property
