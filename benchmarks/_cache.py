@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 
+from ..rules._user_cache import user_cache
 from ._machine import cpuinfo
 
 _VARIABLE = "PLASTICGYM_CACHE"
@@ -32,8 +33,7 @@ def use_cache() -> Path | None:
     told = os.environ.get(_VARIABLE)
     if told == "" or jax.config.values["jax_compilation_cache_dir"] is not None:
         return None
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = (Path(told) if told else caches / "plasticgym") / _processor()
+    folder = (Path(told) if told else user_cache()) / _processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from ..rules import Body, Clamped, Feedback
+from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
+from ._supervised import cross_entropy, drawn_rows, position_of, rows_at, share_right, teaching
 
 View = Literal["fixed", "permuted", "rotated"]
 
@@ -125,8 +126,7 @@ class Classification(AbstractProblem[Stream]):
 
     def reset(self, *, key: Key[Array, ""]) -> Stream:
         rows, size = self.train.classes.shape[0], (self.presentations, self.batch)
-        # One plain draw: `randint` takes twice the random bits and time to compile.
-        order = (jax.random.uniform(key, size) * rows).astype(int)
+        order = drawn_rows(rows, size, key=key)
         view = _VIEWS[self.view](jax.random.fold_in(key, 1), self.body.layers[0])
         return Stream(order, jnp.zeros((), int), view)
 
@@ -136,29 +136,19 @@ class Classification(AbstractProblem[Stream]):
     def respond(self, world: Stream, outputs: Float[Array, "batch outputs"]):
         classes = self.train.classes[self._rows(world)].astype(int)
         target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
-        log_p = jax.nn.log_softmax(outputs)
-        losses = -(log_p * target).sum(1)
-        feedback = Feedback(
-            target=Clamped.full(target),
-            error=target - jnp.exp(log_p),
-            reward=-losses,
-            boundary=jnp.zeros(losses.shape, bool),
-        )
-        right = (outputs.argmax(1) == classes).astype(outputs.dtype)
-        outcome = Outcome(losses.mean(), right.mean(), jnp.ones(()))
-        return Stream(world.order, world.time + 1, world.view), feedback, outcome
+        losses, error = cross_entropy(outputs, target)
+        outcome = Outcome(losses.mean(), share_right(outputs, classes).mean(), jnp.ones(()))
+        later = Stream(world.order, world.time + 1, world.view)
+        return later, teaching(target, error, losses), outcome
 
     def test(self, world: Stream, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        parts = {"train": self.train, "validation": self.validation, "test": self.held_out}
-        if part not in parts:
-            raise ValueError(f"unknown `part` {part!r}; {near(part, list(parts))}")
-        outputs = network(self.shown(world, parts[part].inputs), key=key)
-        classes = parts[part].classes.astype(int)
+        examples = (self.train, self.validation, self.held_out)[position_of(part)]
+        outputs = network(self.shown(world, examples.inputs), key=key)
+        classes = examples.classes.astype(int)
         target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
-        loss = -(jax.nn.log_softmax(outputs) * target).sum(1).mean()
-        right = (outputs.argmax(1) == classes).astype(outputs.dtype)
-        recall = (right @ target) / target.sum(0)
-        return Outcome(loss, recall.mean(), jnp.ones(()))
+        losses, _ = cross_entropy(outputs, target)
+        recall = (share_right(outputs, classes) @ target) / target.sum(0)
+        return Outcome(losses.mean(), recall.mean(), jnp.ones(()))
 
     def shown(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
         """Inputs as a network meets them in this world: standardised, through its view."""
@@ -166,7 +156,7 @@ class Classification(AbstractProblem[Stream]):
         return inputs if world.view is None else inputs @ world.view
 
     def _rows(self, world: Stream) -> Int[Array, " batch"]:
-        return jax.lax.dynamic_index_in_dim(world.order, world.time, keepdims=False)
+        return rows_at(world.order, world.time)
 
 
 def _check_parts(**parts: Examples) -> None:

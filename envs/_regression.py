@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ..rules import Body, Clamped, Feedback
+from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
-from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
+from ._supervised import drawn_rows, position_of, rows_at, teaching
 
 
 class Pairs(eqx.Module):
@@ -124,7 +124,7 @@ class Regression(AbstractProblem[Lesson]):
 
     def reset(self, *, key: Key[Array, ""]) -> Lesson:
         rows, size = self.train.inputs.shape[0], (self.presentations, self.batch)
-        order = (jax.random.uniform(key, size) * rows).astype(int)
+        order = drawn_rows(rows, size, key=key)
         drawn = None
         if self.teacher is not None:
             drawn = self.teacher.draw(self.train.inputs, key=jax.random.fold_in(key, 1))
@@ -137,21 +137,13 @@ class Regression(AbstractProblem[Lesson]):
         target = self.targets(world, self._latest(world))
         error = target - outputs
         losses = jnp.square(error).sum(1) / 2
-        feedback = Feedback(
-            target=Clamped.full(target),
-            error=error,
-            reward=-losses,
-            boundary=jnp.zeros(losses.shape, bool),
-        )
-        outcome = self._outcome(losses)
-        return Lesson(world.order, world.time + 1, world.drawn), feedback, outcome
+        later = Lesson(world.order, world.time + 1, world.drawn)
+        return later, teaching(target, error, losses), self._outcome(losses)
 
     def test(self, world: Lesson, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        parts = {"train": self.train, "validation": self.validation, "test": self.held_out}
-        if part not in parts:
-            raise ValueError(f"unknown `part` {part!r}; {near(part, list(parts))}")
-        outputs = network(self.shown(parts[part].inputs), key=key)
-        errors = self.targets(world, parts[part]) - outputs
+        pairs = (self.train, self.validation, self.held_out)[position_of(part)]
+        outputs = network(self.shown(pairs.inputs), key=key)
+        errors = self.targets(world, pairs) - outputs
         return self._outcome(jnp.square(errors).sum(1) / 2)
 
     def shown(self, raw: Float[Array, "rows n"]) -> Float[Array, "rows n"]:
@@ -166,7 +158,7 @@ class Regression(AbstractProblem[Lesson]):
         return (pairs.targets - self.target_mean[None]) / self.target_deviation[None]
 
     def _latest(self, world: Lesson) -> Pairs:
-        rows = jax.lax.dynamic_index_in_dim(world.order, world.time, keepdims=False)
+        rows = rows_at(world.order, world.time)
         return jax.tree.map(lambda leaf: leaf[rows], self.train)
 
     def _outcome(self, losses: Float[Array, " rows"]) -> Outcome:

@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ..rules import Body, Clamped, Feedback
+from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
-from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
+from ._supervised import PARTS, cross_entropy, position_of, share_right, teaching
 from ._tables import layered
 
-_PARTS = ("train", "validation", "test")
 _EXAM = (2, 64)  # snippets that each row recites, and rows
 _LEAST = 2  # symbols there are, and symbols in a snippet
 
@@ -109,7 +108,7 @@ class Repeats(AbstractProblem[Recital]):
             ),
             order=order,
             again=now > 1,
-            exams=jax.random.randint(examined, (len(_PARTS), *_EXAM), 0, self.snippets),
+            exams=jax.random.randint(examined, (len(PARTS), *_EXAM), 0, self.snippets),
             time=jnp.zeros((), int),
         )
 
@@ -121,22 +120,14 @@ class Repeats(AbstractProblem[Recital]):
     def respond(self, world: Recital, outputs: Float[Array, "batch outputs"]):
         later = world.time + 1
         target = self._one_hot(self._symbols(world, later))
-        log_p = jax.nn.log_softmax(outputs)
-        losses = -(log_p * target).sum(1)
-        feedback = Feedback(
-            target=Clamped.full(target),
-            error=target - jnp.exp(log_p),
-            reward=-losses,
-            boundary=jnp.zeros(losses.shape, bool),
-        )
+        losses, error = cross_entropy(outputs, target)
+        feedback = teaching(target, error, losses)
         known = world.again[later // self.length] & (later % self.length > 0)
         outcome = self._outcome(losses, outputs, target, known)
         return eqx.tree_at(lambda w: w.time, world, later), feedback, outcome
 
     def test(self, world: Recital, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        if part not in _PARTS:
-            raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
-        exam = world.exams[_PARTS.index(part)]
+        exam = world.exams[position_of(part)]
         symbols = world.snippets[exam].swapaxes(1, 2).reshape(-1, exam.shape[1])
         stream = self._one_hot(symbols)
 
@@ -151,7 +142,7 @@ class Repeats(AbstractProblem[Recital]):
         outputs = jax.lax.scan(predict, rested, (stream[:-1], times, keys))[1]
         outputs, target = (x.reshape(-1, x.shape[-1]) for x in (outputs, stream[1:]))
         known = jnp.repeat((times + 1) % self.length > 0, exam.shape[1])
-        losses = -(jax.nn.log_softmax(outputs) * target).sum(1)
+        losses, _ = cross_entropy(outputs, target)
         return self._outcome(losses, outputs, target, known)
 
     def _symbols(self, world: Recital, time: Int[Array, ""]) -> Int[Array, " batch"]:
@@ -169,7 +160,7 @@ class Repeats(AbstractProblem[Recital]):
     ) -> Outcome:
         # Where nothing can be known, all rows make a loss that is finite and not scored.
         counted = (known | ~known.any()).astype(losses.dtype)
-        right = (outputs.argmax(1) == target.argmax(1)).astype(losses.dtype)
+        right = share_right(outputs, target.argmax(1))
         loss, accuracy = losses @ counted / counted.sum(), right @ counted / counted.sum()
         guessed = 1 / target.shape[1]
         score = (accuracy - guessed) / (1 - guessed)
