@@ -6,8 +6,8 @@ from typing import final
 
 from ..agents import read_run
 from ..agents._trained_on import Problems, joined, read_problems, trained_on_before
-from ..rules import RULES, AbstractRule, load_genome, read_genome, written_rule
-from ..rules._genome_file import shipped_genome
+from ..rules import RULES, AbstractRule, read_genome, written_rule
+from ..rules._genome_file import described, shipped_genome
 from ..rules._written_rule import is_code, is_of_file
 from ._reference import tuned
 from ._suite import Suite
@@ -104,14 +104,15 @@ def _of_run(text: str, folder: Path) -> Entry:
 
 
 def _of_genome(label: str, path: Path, expected: str | None = None) -> Entry:
-    name, _, _, told = read_genome(path)
+    found = read_genome(path)
+    name, told = found.rule, found.provenance
     if is_of_file(name) and name not in RULES:
         # It may be of others: no file is run that was not named by who is running this.
         raise ValueError(
             f"{path} is a genome of {name}, a file of Python; name that file before it, as "
             f"in: plasticgym evaluate {name} {label}"
         )
-    rule = load_genome(path, expected=expected)
+    rule = described(found, str(path), expected)
     try:
         # What the genome it started from was trained on may stand under `trained_on` alone.
         sources = [read_problems(told.get(field, {})) for field in ("problems", "trained_on")]

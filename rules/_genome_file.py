@@ -110,12 +110,16 @@ def load_genome(path: str | os.PathLike, expected: str | None = None) -> Abstrac
         ValueError: if the file is no genome, is one of another rule than `expected`, or
             does not fit the rule that it names.
     """
+    return described(read_genome(path), str(path), expected)
+
+
+def described(found: Genome, source: str, expected: str | None = None) -> AbstractRule:
+    """The rule that a genome file, read from `source`, describes; see `load_genome`."""
     from . import RULES  # the registry stands above the rules
 
-    found = read_genome(path)
     if expected is not None and found.rule != expected:
-        raise ValueError(f"{path} holds a genome of {found.rule!r}, not of {expected!r}.")
-    return fitted(RULES.make(found.rule, **found.options), found.values, str(path))
+        raise ValueError(f"{source} holds a genome of {found.rule!r}, not of {expected!r}.")
+    return fitted(RULES.make(found.rule, **found.options), found.values, source)
 
 
 def shipped(name: str) -> AbstractRule:
