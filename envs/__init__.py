@@ -47,6 +47,8 @@ from ._role import Verdict as Verdict
 from ._rollout import Rollout as Rollout
 from ._sines import sines as sines
 from ._single import LearningEnv as LearningEnv
+from ._sparsify import Sparsify as Sparsify
+from ._sparsify import sparsify as sparsify
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
 from ._synapses import Synapses as Synapses
@@ -78,6 +80,8 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Teacher-v0": teacher,
         "Diabetes-v0": diabetes,
         "Repeats-v0": repeats,
+        "SparsifyDigits-v0": functools.partial(sparsify, "digits"),
+        "SparsifyMnist-v0": functools.partial(sparsify, "mnist"),
     },
 )
 problem = PROBLEMS.make

@@ -53,6 +53,7 @@ from ._sgd import SGD as SGD
 from ._sign_symmetric import SignSymmetric as SignSymmetric
 from ._signals import Signal as Signal
 from ._signals import Tier as Tier
+from ._sparse import sparse as sparse
 from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
