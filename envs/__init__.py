@@ -35,9 +35,11 @@ from ._probes import update_norm as update_norm
 from ._probes import weight_norms as weight_norms
 from ._problem_id import problem_id as problem_id
 from ._problem_id import shell_name as shell_name
+from ._recalled import Recalled as Recalled
 from ._regression import AbstractTeacher as AbstractTeacher
 from ._regression import Pairs as Pairs
 from ._regression import Regression as Regression
+from ._remember import Remember as Remember
 from ._repeats import Repeats as Repeats
 from ._repeats import repeats as repeats
 from ._role import AbstractRole as AbstractRole
@@ -47,6 +49,8 @@ from ._role import Verdict as Verdict
 from ._rollout import Rollout as Rollout
 from ._sines import sines as sines
 from ._single import LearningEnv as LearningEnv
+from ._snippets import remember as remember
+from ._snippets import remember_digits as remember_digits
 from ._sparsify import Sparsify as Sparsify
 from ._sparsify import sparsify as sparsify
 from ._steering import Steering as Steering
@@ -82,6 +86,8 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Repeats-v0": repeats,
         "SparsifyDigits-v0": functools.partial(sparsify, "digits"),
         "SparsifyMnist-v0": functools.partial(sparsify, "mnist"),
+        "Remember-v0": remember,
+        "RememberDigits-v0": remember_digits,
     },
 )
 problem = PROBLEMS.make

@@ -1,6 +1,7 @@
 """The environments as tools of reinforcement learning see them."""
 
 import functools
+import inspect
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ import plasticgym as pg
 from plasticgym.envs._program import unpacked
 
 SMALL = {"hidden": (4,), "batch": 8, "presentations": 6}
+SHORT = {"stored": 2, "delay": 1}  # of a memory, so that it fits into such a life
 ROLES = {
     "you are the rule": {},
     "you steer a rule": {"rule": "blur", "presentations_per_action": 4},
@@ -25,7 +27,9 @@ every_role = pytest.mark.parametrize("role", list(ROLES.values()), ids=list(ROLE
 
 
 def make(problem="Xor-v0", **options) -> Any:
-    return gymnasium.make(f"plasticgym/{problem}", **SMALL | options)
+    takes = inspect.signature(pg.envs.PROBLEMS[problem]).parameters
+    sizes = {name: size for name, size in (SMALL | SHORT).items() if name in takes}
+    return gymnasium.make(f"plasticgym/{problem}", **sizes | options)
 
 
 def make_vec(num_envs, **options) -> Any:

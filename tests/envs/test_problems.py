@@ -54,8 +54,11 @@ LOADERS = {
 @functools.cache
 def build(name, view=None, presentations=3):
     options = {} if view is None else {"view": view}
-    options |= {"batch": BATCH, "presentations": presentations}
-    return pg.envs.problem(name, hidden=(4,), **options)
+    options |= {"batch": BATCH, "presentations": presentations, "hidden": (4,)}
+    # A memory needs a life that is long enough, and has one stream.
+    options |= {"stored": 2, "delay": 1}
+    takes = inspect.signature(pg.envs.PROBLEMS[name]).parameters
+    return pg.envs.problem(name, **{k: v for k, v in options.items() if k in takes})
 
 
 @pytest.fixture(params=ALL)
@@ -86,26 +89,29 @@ def rows(examples: Examples) -> list[bytes]:
     return [x.tobytes() + bytes([c]) for x, c in zip(inputs, classes, strict=True)]
 
 
-def test_its_sizes_are_what_was_asked_for(any_problem):
+def test_its_sizes_are_what_was_asked_for(any_problem, request):
     assert any_problem.body.layers[1:-1] == (4,)
-    assert (any_problem.batch, any_problem.presentations) == (BATCH, 6)
+    assert any_problem.presentations == 6
+    takes = inspect.signature(pg.envs.PROBLEMS[request.node.callspec.params["any_problem"]])
+    assert any_problem.batch == (BATCH if "batch" in takes.parameters else 1)
 
 
 def test_a_presentation_has_the_shapes_of_the_contract(any_problem):
     inputs, outputs = any_problem.body.layers[0], any_problem.body.layers[-1]
+    batch = any_problem.batch
 
     def presentation():
         world = any_problem.reset(key=KEY)
         seen = any_problem.observe(world)
-        return world, seen, any_problem.respond(world, jnp.zeros((BATCH, outputs)))
+        return world, seen, any_problem.respond(world, jnp.zeros((batch, outputs)))
 
     world, seen, (after, feedback, outcome) = jax.eval_shape(presentation)
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, world, after)
     assert all(jax.tree.leaves(same))
-    assert seen.values.shape == seen.mask.shape == (BATCH, inputs)
-    assert seen.starts.shape == (BATCH,)
-    assert feedback.target.values.shape == feedback.error.shape == (BATCH, outputs)
-    assert feedback.reward.shape == feedback.boundary.shape == (BATCH,)
+    assert seen.values.shape == seen.mask.shape == (batch, inputs)
+    assert seen.starts.shape == (batch,)
+    assert feedback.target.values.shape == feedback.error.shape == (batch, outputs)
+    assert feedback.reward.shape == feedback.boundary.shape == (batch,)
     assert outcome.loss.shape == outcome.score.shape == outcome.weight.shape == ()
     assert {x.dtype for x in (seen.values, feedback.error, outcome.loss)} == {
         jnp.dtype("float32")
@@ -114,7 +120,7 @@ def test_a_presentation_has_the_shapes_of_the_contract(any_problem):
 
 def test_errors_and_rewards_are_of_each_examples_loss(any_problem):
     """The reward is minus the loss of an example, the error minus its derivative."""
-    outputs = jax.random.normal(KEY, (BATCH, any_problem.body.layers[-1]))
+    outputs = jax.random.normal(KEY, (any_problem.batch, any_problem.body.layers[-1]))
 
     @jax.jit
     def both(problem, outputs):

@@ -1,0 +1,126 @@
+from typing import Literal
+
+import jax.numpy as jnp
+
+from ..rules import Body
+from ..rules._registry import near
+from ._base import Part
+from ._remember import Place, Remember, check_lengths
+from ._tables import digits, layered
+
+_PIXELS, _INK = 64, 8  # of an image; what counts as black of a pixel from 0 to 16
+_PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
+
+
+def remember(
+    *,
+    bits: int = 32,
+    snippet: int = 1,
+    stored: int = 8,
+    delay: int = 8,
+    cue: float = 0.5,
+    place: Place = "beginning",
+    hidden: tuple[int, ...] | int = (32,),
+    presentations: int | None = None,
+) -> Remember:
+    """Random snippets, shown once, to be recalled from a part of their bits.
+
+    What a life is and how it is scored is told in [`Remember`][plasticgym.envs.Remember].
+
+    Args:
+        bits: of a presentation.
+        snippet: presentations of a snippet.
+        stored: how many snippets are written.
+        delay: presentations that pass before they are recalled.
+        cue: the part of the bits of a snippet that is clamped in recall.
+        place: of the cue, `"beginning"` or `"random"`.
+        hidden: sizes of the hidden layers; or a whole number, the hidden neurons of one
+            recurrent population, which may be 0.
+        presentations: length of a life; `None`: until everything was recalled once.
+
+    Raises:
+        ValueError: if a size is not positive, `cue` leaves no bit or all of them free, or
+            the life ends before everything is written and the delay over.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.envs.remember(bits=16, hidden=0).body.layers
+        (16,)
+
+        ```
+    """
+    check_lengths(bits, snippet, stored, delay, cue)
+    life = (3 * stored) * snippet + delay if presentations is None else presentations
+    return Remember(_body(bits, hidden), bits, snippet, stored, delay, cue, life, place)
+
+
+def remember_digits(
+    *,
+    snippet: Literal[1, 2, 4, 8] = 1,
+    stored: int = 8,
+    delay: int = 8,
+    cue: float = 0.5,
+    place: Place = "beginning",
+    hidden: tuple[int, ...] | int = (64,),
+    part: Part = "train",
+    presentations: int | None = None,
+) -> Remember:
+    """Handwritten digits in black and white, shown once, to be recalled from a half.
+
+    Images of 8x8 pixels are cut into `snippet` strips from top to bottom, so that the
+    beginning is the upper half. Arguments and errors beside these as for
+    [`remember`][plasticgym.envs.remember].
+
+    Args:
+        snippet: strips of an image, each a presentation of 64 / `snippet` bits.
+        stored: how many images are written.
+        delay: presentations of other images before they are recalled.
+        cue: the part of an image that is clamped in recall.
+        place: of the cue, `"beginning"` or `"random"`.
+        hidden: sizes of the hidden layers, or the hidden neurons of one population.
+        part: of the data from which all snippets of a life come. Train rules on `"train"`.
+        presentations: length of a life; `None`: until everything was recalled once.
+
+    Raises:
+        ValueError: if images cannot be cut so, or `part` is unknown or too small.
+
+    Source: Alpaydin and Kaynak (1998), as bundled with scikit-learn.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.envs.remember_digits(stored=4, hidden=(16,)).body.layers
+        (64, 16, 64)
+
+        ```
+    """
+    if snippet not in (1, 2, 4, 8):
+        raise ValueError(f"`snippet` must be 1, 2, 4 or 8 strips of an image, got {snippet!r}.")
+    if part not in _PARTS:
+        raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
+    bits = _PIXELS // snippet
+    check_lengths(bits, snippet, stored, delay, cue)
+    images = getattr(digits(), _PARTS[part]).inputs >= jnp.uint8(_INK)
+    return Remember(
+        _body(bits, hidden),
+        bits,
+        snippet,
+        stored,
+        delay,
+        cue,
+        (3 * stored) * snippet + delay if presentations is None else presentations,
+        place,
+        patterns=images.reshape(-1, snippet, bits),
+    )
+
+
+def _body(bits: int, hidden: tuple[int, ...] | int) -> Body:
+    """Layers, or one population with so many neurons more than bits."""
+    if isinstance(hidden, bool) or not isinstance(hidden, int):
+        return layered((bits, bits), hidden)
+    if hidden < 0:
+        raise ValueError(f"`hidden` must be at least 0, got {hidden}.")
+    return Body((bits + hidden,))
