@@ -8,6 +8,9 @@ from ._adapters import to_brax as to_brax
 from ._adapters import to_evosax as to_evosax
 from ._adapters import to_evosax_meta as to_evosax_meta
 from ._adapters import to_sb3 as to_sb3
+from ._attacks import FGSM as FGSM
+from ._attacks import PGD as PGD
+from ._attacks import AbstractAttack as AbstractAttack
 from ._base import AbstractProblem as AbstractProblem
 from ._base import Frozen as Frozen
 from ._base import Outcome as Outcome
@@ -42,6 +45,8 @@ from ._regression import Regression as Regression
 from ._remember import Remember as Remember
 from ._repeats import Repeats as Repeats
 from ._repeats import repeats as repeats
+from ._robust import Robust as Robust
+from ._robust import robust as robust
 from ._role import AbstractRole as AbstractRole
 from ._role import Episode as Episode
 from ._role import Progress as Progress
@@ -84,6 +89,8 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Teacher-v0": teacher,
         "Diabetes-v0": diabetes,
         "Repeats-v0": repeats,
+        "RobustDigits-v0": functools.partial(robust, "digits"),
+        "RobustMnist-v0": functools.partial(robust, "mnist"),
         "SparsifyDigits-v0": functools.partial(sparsify, "digits"),
         "SparsifyMnist-v0": functools.partial(sparsify, "mnist"),
         "Remember-v0": remember,

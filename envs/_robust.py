@@ -1,0 +1,164 @@
+from typing import Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, Key
+
+from ..rules import Body, Clamped, real
+from ..rules._registry import near
+from ._attacks import FGSM, PGD, AbstractAttack
+from ._base import AbstractProblem, Frozen, Outcome, Part
+from ._classification import Classification, Stream
+from ._images import mnist
+from ._supervised import position_of
+from ._tables import digits
+
+_SETS = {"digits": digits, "mnist": mnist}
+_ATTACKS = {"fgsm": FGSM, "pgd": PGD}
+
+
+@final
+class Robust(AbstractProblem[Stream]):
+    r"""Learning to tell classes apart, and being tested under attack.
+
+    A life is one in `problem`. In a test an attack, which knows the network and the classes,
+    moves every raw input so that the loss grows, each entry by at most $\epsilon$ times the
+    range of the raw inputs of the train part and never out of this range: the pixels of an
+    image by $\epsilon$ of the way from black to white. Loss and score are those of the
+    attacked inputs. Gradients by the weights take what the attack did as given.
+
+    **Arguments:**
+
+    - `problem`: a classification of images, in which all raw inputs have one range.
+    - `attack`: [`FGSM`][plasticgym.envs.FGSM], [`PGD`][plasticgym.envs.PGD] or one's own.
+    - `epsilon`: in (0, 1]; a leaf, so that one compilation serves all.
+
+    **Raises:**
+
+    - `ValueError`: if `problem` is no classification, `attack` no attack, or `epsilon` not
+      in (0, 1].
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> problem = pg.envs.Robust(pg.envs.digits(), pg.envs.FGSM(), 0.1)
+        >>> round(float(problem.chance.score), 2)
+        0.1
+
+        ```
+    """
+
+    problem: Classification
+    attack: AbstractAttack
+    epsilon: Float[Array, ""] = eqx.field(converter=real)
+
+    def __check_init__(self):
+        if not isinstance(self.problem, Classification):
+            kind = type(self.problem).__name__
+            raise ValueError(f"`problem` must be a Classification, got {kind}.")
+        if not isinstance(self.attack, AbstractAttack):
+            raise ValueError(f"`attack` must be an attack such as PGD(), got {self.attack!r}.")
+        if not isinstance(self.epsilon, Tracer) and not 0 < self.epsilon <= 1:
+            raise ValueError(f"`epsilon` must lie in (0, 1], got {self.epsilon}.")
+
+    @property
+    def body(self) -> Body:
+        """That of `problem`."""
+        return self.problem.body
+
+    @property
+    def batch(self) -> int:
+        """That of `problem`."""
+        return self.problem.batch
+
+    @property
+    def presentations(self) -> int:
+        """That of `problem`."""
+        return self.problem.presentations
+
+    @property
+    def chance(self) -> Outcome:
+        """That of `problem`."""
+        return self.problem.chance
+
+    def reset(self, *, key: Key[Array, ""]) -> Stream:
+        return self.problem.reset(key=key)
+
+    def observe(self, world: Stream) -> Clamped:
+        return self.problem.observe(world)
+
+    def respond(self, world: Stream, outputs: Float[Array, "batch outputs"]):
+        return self.problem.respond(world, outputs)
+
+    def test(self, world: Stream, network: Frozen, *, part: Part, key: Key[Array, ""]):
+        place = position_of(part)
+        key_attack, key_test = jax.random.split(key)
+
+        def tested(raw: Float[Array, "rows n"]) -> Outcome:
+            shown = eqx.tree_at(lambda p: _parts(p)[place].inputs, self.problem, raw)
+            return shown.test(world, network, part=part, key=key_test)
+
+        dtype = self.problem.mean.dtype
+        train, raw = (_parts(self.problem)[i].inputs.astype(dtype) for i in (0, place))
+        radius = self.epsilon * (train.max() - train.min())
+        attacked = self.attack(
+            lambda raw: tested(raw).loss,
+            raw,
+            low=jnp.maximum(raw - radius, train.min()),
+            high=jnp.minimum(raw + radius, train.max()),
+            key=key_attack,
+        )
+        return tested(jax.lax.stop_gradient(attacked))
+
+
+def _parts(problem: Classification):
+    return problem.train, problem.validation, problem.held_out
+
+
+def robust(
+    images: Literal["digits", "mnist"] = "digits",
+    *,
+    hidden: tuple[int, ...] = (32,),
+    batch: int = 32,
+    presentations: int = 20,
+    attack: Literal["fgsm", "pgd"] = "pgd",
+    epsilon: float = 0.1,
+) -> Robust:
+    """Images of digits, to be told apart when they are attacked.
+
+    Pixels are centred each by its own mean and divided by the deviation of all together, so
+    that a pixel that is nearly always black gives an attack no lever.
+
+    Args:
+        images: [`digits`][plasticgym.envs.digits] or [`mnist`][plasticgym.envs.mnist].
+        hidden: sizes of the hidden layers.
+        batch: images in a presentation.
+        presentations: length of a life.
+        attack: one step up the gradient or many.
+        epsilon: the farthest that a pixel is moved, in parts of the range of pixels.
+
+    Raises:
+        ValueError: if a size is not positive, the images or the attack are unknown, or
+            `epsilon` is not in (0, 1].
+        ModuleNotFoundError: if the images of `mnist` are not here.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.envs.robust("digits", attack="fgsm").attack
+        FGSM()
+
+        ```
+    """
+    for argument, name, known in (("images", images, _SETS), ("attack", attack, _ATTACKS)):
+        if name not in known:
+            raise ValueError(f"unknown `{argument}` {name!r}; {near(name, list(known))}")
+    problem = _SETS[images](hidden=hidden, batch=batch, presentations=presentations)
+    together = jnp.sqrt(problem.train.inputs.astype(float).var(0).mean())
+    together = jnp.full_like(problem.deviation, together)
+    problem = eqx.tree_at(lambda p: p.deviation, problem, together)
+    return Robust(problem, _ATTACKS[attack](), epsilon)
