@@ -28,12 +28,12 @@ _WIDEST = 1e3  # where all fitness is equal, a step size would grow until genes 
 
 
 def _score(record: Lifetime, chance: Outcome) -> Float[Array, ""]:
-    score = stream_and_held_out(record, record.scores, record.tests.score[-1])
+    score = stream_and_held_out(record, record.scores, record.overall.score[-1])
     return (score - chance.score) / (1.0 - chance.score)
 
 
 def _loss(record: Lifetime, chance: Outcome) -> Float[Array, ""]:
-    loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
+    loss = stream_and_held_out(record, record.losses, record.overall.loss[-1])
     return jnp.maximum(1.0 - loss / chance.loss, _WORST)
 
 

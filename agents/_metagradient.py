@@ -132,7 +132,7 @@ class MetaGradient(AbstractAgent):
             def loss(vector: Float[Array, " genes"]):
                 mine = with_genome(rule, vector)
                 record = live(mine, problem, key=key, segment=self.segment)
-                loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
+                loss = stream_and_held_out(record, record.losses, record.overall.loss[-1])
                 return loss / problem.chance.loss, record.diverged
 
             return jax.value_and_grad(loss, has_aux=True)(vector)

@@ -63,7 +63,7 @@ def validation_scores(
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     records = [lives(with_rate(rule, rate), problem, keys=keys) for rate in rates]
     return [
-        {"last": float(r.tests.score[:, -1].mean()), "stream_area": float(r.scores.mean())}
+        {"last": float(r.overall.score[:, -1].mean()), "stream_area": float(r.scores.mean())}
         for r in records
     ]
 

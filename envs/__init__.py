@@ -18,6 +18,7 @@ from ._base import Part as Part
 from ._check_vector_env import check_vector_env as check_vector_env
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
+from ._continual import Continual as Continual
 from ._diabetes import diabetes as diabetes
 from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
@@ -32,6 +33,8 @@ from ._lifetime import live as live
 from ._lifetime import lives as lives
 from ._lifetime import present as present
 from ._lifetime import step as step
+from ._permuted import permuted_digits as permuted_digits
+from ._permuted import permuted_mnist as permuted_mnist
 from ._plane import plane as plane
 from ._probes import gradient_angle as gradient_angle
 from ._probes import update_norm as update_norm
@@ -58,6 +61,8 @@ from ._snippets import remember as remember
 from ._snippets import remember_digits as remember_digits
 from ._sparsify import Sparsify as Sparsify
 from ._sparsify import sparsify as sparsify
+from ._split import split_digits as split_digits
+from ._split import split_mnist as split_mnist
 from ._steering import Steering as Steering
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
 from ._synapses import Synapses as Synapses
@@ -95,6 +100,10 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "SparsifyMnist-v0": functools.partial(sparsify, "mnist"),
         "Remember-v0": remember,
         "RememberDigits-v0": remember_digits,
+        "SplitDigits-v0": split_digits,
+        "PermutedDigits-v0": permuted_digits,
+        "SplitMnist-v0": split_mnist,
+        "PermutedMnist-v0": permuted_mnist,
     },
 )
 problem = PROBLEMS.make

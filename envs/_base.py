@@ -78,7 +78,19 @@ class AbstractProblem(eqx.Module, Generic[World]):
     def test(
         self, world: World, network: Frozen, *, part: Part, key: Key[Array, ""]
     ) -> Outcome:
-        """How well a network does in this world on a held-out part of the data."""
+        """How well a network does in this world on a held-out part of the data.
+
+        The outcome of a problem of several tasks leads with an axis of tasks.
+        """
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """After which presentations a task ends; none if there is one task only."""
+        return ()
+
+    def overall(self, outcome: Outcome) -> Outcome:
+        """The outcome of a test on all tasks together: without its last axis, of tasks."""
+        return outcome
 
 
 def chance(loss: float | Array, score: float) -> Outcome:

@@ -142,13 +142,17 @@ class Classification(AbstractProblem[Stream]):
         return later, teaching(target, error, losses), outcome
 
     def test(self, world: Stream, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        examples = (self.train, self.validation, self.held_out)[position_of(part)]
+        examples = self.part(part)
         outputs = network(self.shown(world, examples.inputs), key=key)
         classes = examples.classes.astype(int)
         target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
         losses, _ = cross_entropy(outputs, target)
         recall = (share_right(outputs, classes) @ target) / target.sum(0)
         return Outcome(losses.mean(), recall.mean(), jnp.ones(()))
+
+    def part(self, part: Part) -> Examples:
+        """The examples of the part of this name."""
+        return (self.train, self.validation, self.held_out)[position_of(part)]
 
     def shown(self, world: Stream, raw: Array) -> Float[Array, "rows n"]:
         """Inputs as a network meets them in this world: standardised, through its view."""

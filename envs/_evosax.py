@@ -122,7 +122,7 @@ def _lived(
         last = _last_loss(record, problem)
         fitness = -reward_of(problem.chance.loss, last)
         diverged = record.diverged.astype(fitness.dtype)
-        return fitness, {"score": record.tests.score[-1], "diverged": diverged}
+        return fitness, {"score": record.overall.score[-1], "diverged": diverged}
 
     over_lives = jax.vmap(life, in_axes=(None, 0))
     return jax.vmap(over_lives, in_axes=(0, None))(solutions, keys)

@@ -51,7 +51,8 @@ class Lifetime(eqx.Module):
       `(presentations,)`; losses are capped at ten times that of chance.
     - `probes`: what each probe saw, with a leading axis of presentations.
     - `tests`: held-out outcomes, with a leading axis of times: after the presentations
-      that were asked for, and at the end.
+      that were asked for, and at the end. A problem of several tasks adds an axis of tasks.
+    - `overall`: these of all tasks together, without that axis.
     - `state`: the network at the end, its neurons at rest.
     - `diverged`: whether it diverged at a presentation, or was not finite in the test at
       the end.
@@ -62,6 +63,7 @@ class Lifetime(eqx.Module):
     weights: Float[Array, " presentations"]
     probes: tuple[PyTree, ...]
     tests: Outcome
+    overall: Outcome
     state: State
     diverged: Bool[Array, ""]
 
@@ -198,6 +200,7 @@ def live(
         weights=outcomes.weight,
         probes=seen,
         tests=final,
+        overall=problem.overall(final),
         state=rule.rest(life.state, problem.batch),
         diverged=diverged,
     )

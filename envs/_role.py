@@ -160,7 +160,8 @@ def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]
     """How a life that is over, after `action`, did on the validation part."""
     rule = role.rule(bounded(role, action))
     outcome, diverged = examine(rule, role.problem, episode.life, part="validation")
-    return Verdict(outcome.score, episode.progress.loss, diverged)
+    score = role.problem.overall(outcome).score
+    return Verdict(score, episode.progress.loss, diverged)
 
 
 def bounded(role: AbstractRole, action: Array) -> Float[Array, " actions"]:

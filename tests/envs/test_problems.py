@@ -139,7 +139,9 @@ def test_it_is_tested_on_every_part_and_no_other(name, unchecked):
     world, network = problem.reset(key=KEY), untrained(problem)
     for part in PARTS:
         shapes = jax.eval_shape(lambda p=part: problem.test(world, network, part=p, key=KEY))
-        assert shapes.loss.shape == shapes.score.shape == shapes.weight.shape == ()
+        assert shapes.loss.shape == shapes.score.shape == shapes.weight.shape
+        assert len(shapes.loss.shape) <= 1  # an axis of tasks, if there are several
+        assert jax.eval_shape(problem.overall, shapes).loss.shape == ()
     with pytest.raises(ValueError, match="unknown `part` 'tests'; did you mean 'test'"):
         problem.test(world, network, part="tests", key=KEY)
 
