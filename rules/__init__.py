@@ -16,7 +16,10 @@ from ._blur_genomes import blur as _blur
 from ._constraint import Saturation as Saturation
 from ._constraint import UnitColumns as UnitColumns
 from ._direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from ._direction import AbstractDirection as AbstractDirection
+from ._direction import NewTask as NewTask
 from ._equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
+from ._exact import Exact as Exact
 from ._expression import Expression as Expression
 from ._feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from ._forgetting import ByActivity as ByActivity
@@ -33,6 +36,10 @@ from ._genome_file import read_genome as read_genome
 from ._genome_file import save_genome as save_genome
 from ._genome_file import shipped as shipped
 from ._hebb import Hebb as Hebb
+from ._invariance import AbstractInvariance as AbstractInvariance
+from ._invariance import Anchored as Anchored
+from ._invariant_path import InvariantPath as InvariantPath
+from ._layer_local import LayerLocal as LayerLocal
 from ._learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from ._learned_optimizer import learned_optimizer as _learned_optimizer
 from ._least_control import LeastControl as LeastControl
@@ -44,6 +51,8 @@ from ._normalisation import Normalisation as Normalisation
 from ._normalised_adam import NormalisedAdam as NormalisedAdam
 from ._normalised_sgd import NormalisedSGD as NormalisedSGD
 from ._oja import Oja as Oja
+from ._past import Clock as Clock
+from ._penalty import Penalty as Penalty
 from ._per_synapse import PerSynapse as PerSynapse
 from ._plasticity import Plasticity as Plasticity
 from ._predictive_coding import PredictiveCoding as PredictiveCoding
@@ -96,6 +105,7 @@ RULES: Registry[AbstractRule] = Registry(
         "vsml": _vsml,
         "learned-optimizer": _learned_optimizer,
         "expression": Expression,
+        "invariant-path": InvariantPath,
     },
     AbstractRule,
 )

@@ -1,0 +1,36 @@
+"""The weights of a layered network, apart from what else its synapses keep."""
+
+import itertools
+
+from jaxtyping import Array, Float
+
+from ._base import State
+
+Weights = tuple[Float[Array, "_pre _post"], ...]
+
+
+def weights_of(state: State) -> Weights:
+    """One array of shape `(pre + 1, post)` per block."""
+    return tuple(block["weight"] for block in state.synapses)
+
+
+def with_weights(state: State, weights: Weights) -> State:
+    """The same network with other weights."""
+    synapses = tuple(
+        block | {"weight": w} for block, w in zip(state.synapses, weights, strict=True)
+    )
+    return State(state.body, state.neurons, synapses, state.memory)
+
+
+def check_layered(state: State, rule: object) -> None:
+    """Raises a `ValueError` unless a network is that of `multilayer`, biases included."""
+    ends = itertools.pairwise(state.body.layers)
+    shapes = [
+        block["weight"].shape if isinstance(block, dict) and "weight" in block else None
+        for block in state.synapses
+    ]
+    if shapes != [(pre + 1, post) for pre, post in ends]:
+        raise ValueError(
+            "`rule` must have one weight per synapse and a bias per neuron, as sgd and adam "
+            f"do, got {type(rule).__name__}."
+        )
