@@ -25,6 +25,7 @@ import plasticgym as pg
 from plasticgym.benchmarks import Setting
 from plasticgym.benchmarks._machine import machine
 from plasticgym.benchmarks._rates import last_scores, search, with_rate
+from plasticgym.benchmarks._standing_alone import standing_alone
 from plasticgym.rules._atomic import write_atomically
 
 SEEDS, FEW_SEEDS = range(16), range(4)
@@ -60,7 +61,9 @@ def calm(tried):
 
 def with_rates() -> list[str]:
     """The names of the rules that have one rate."""
-    return [name for name in pg.rules.RULES if np.shape(getattr(rule(name), "rate", [0])) == ()]
+    return [
+        name for name in standing_alone() if np.shape(getattr(rule(name), "rate", [0])) == ()
+    ]
 
 
 def rule(name: str) -> pg.rules.AbstractRule:

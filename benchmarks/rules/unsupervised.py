@@ -23,6 +23,7 @@ from sklearn.decomposition import PCA
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._standing_alone import standing_alone
 from plasticgym.benchmarks._statistics import half_width
 
 SEEDS = range(16)
@@ -48,7 +49,7 @@ def main():
 
 def silent() -> dict[str, pg.rules.AbstractRule]:
     """The registered rules that read no feedback."""
-    rules = {name: pg.rules.make(name) for name in pg.rules.RULES}
+    rules = {name: pg.rules.make(name) for name in standing_alone()}
     return {name: rule for name, rule in rules.items() if not rule.reads}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._standing_alone import standing_alone
 
 LAYERS, BATCH, PRESENTATIONS = (64, 32, 10), 32, 100
 
@@ -26,7 +27,7 @@ def contestants() -> dict[str, pg.rules.AbstractRule]:
     plain = pg.rules.make("blur", states=2)
     symmetric = dataclasses.replace(plain, wiring="symmetric", synapse_states=1)
     return {
-        **{name: plain_or_trained(name) for name in pg.rules.RULES},
+        **{name: plain_or_trained(name) for name in standing_alone()},
         "expression, feedback alignment": pg.rules.Expression("rate * pre * error"),
         "blur, k = 2, symmetric, one weight": symmetric,
         "blur, k = 2, asymmetric": plain,
