@@ -8,13 +8,16 @@ import jax
 import numpy as np
 
 
-def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The action in single precision.
+def checked_action(action: Any, shape: tuple[int, ...], choices: int | None) -> np.ndarray:
+    """The action in single precision, or the numbers of what is chosen.
 
     Raises:
-        gymnasium.error.InvalidAction: if it is not one of finite real numbers in `shape`.
+        gymnasium.error.InvalidAction: if it is not one of finite real numbers in `shape`,
+            or of whole ones below `choices`.
     """
     action = _array(action)
+    if choices is not None:
+        return _checked_choice(action, shape, choices)
     if action.dtype.kind not in "fiu" or action.shape != shape:
         got = f"{action.dtype} of shape {action.shape}"
     elif not np.isfinite(action).all():
@@ -23,6 +26,18 @@ def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.clip(action, -1, 1).astype(np.float32)
     raise gymnasium.error.InvalidAction(
         f"`action` must be finite real numbers of shape {shape}, got {got}."
+    )
+
+
+def _checked_choice(action: np.ndarray, shape: tuple[int, ...], choices: int) -> np.ndarray:
+    if action.dtype.kind not in "iu" or action.shape != shape:
+        got = f"{action.dtype} of shape {action.shape}"
+    elif (action < 0).any() or (action >= choices).any():
+        got = f"{action.tolist()}"
+    else:
+        return action.astype(np.int32)
+    raise gymnasium.error.InvalidAction(
+        f"`action` must be whole numbers from 0 to {choices - 1} of shape {shape}, got {got}."
     )
 
 

@@ -9,7 +9,7 @@ from ..rules import AbstractRule
 from ._base import AbstractProblem
 from ._functions import begun, told, verdict_if
 from ._gymnasium import make_role, make_spaces
-from ._role import AbstractRole, Episode, is_over, observe, reward_of, transition
+from ._role import AbstractRole, Episode, observe, transition
 
 
 @final
@@ -52,7 +52,7 @@ class LearningFuncEnv(FuncEnv):
         rng: Any,
         params: AbstractRole | None = None,
     ) -> Float[Array, ""]:
-        return _reward(state, next_state)
+        return _reward(self._given(params), state, next_state)
 
     def terminal(
         self, state: Episode, rng: Any, params: AbstractRole | None = None
@@ -120,15 +120,15 @@ def _observation(role: AbstractRole, state: Episode) -> Float[Array, "..."]:
 
 
 @eqx.filter_jit
-def _reward(before: Episode, after: Episode) -> Float[Array, ""]:
-    return reward_of(before.paid, after.paid)
+def _reward(role: AbstractRole, before: Episode, after: Episode) -> Float[Array, ""]:
+    return role.reward(before, after)
 
 
 @eqx.filter_jit
 def _terminal(role: AbstractRole, state: Episode) -> Bool[Array, ""]:
-    return is_over(role, state)
+    return role.over(state)
 
 
 @eqx.filter_jit
 def _info(role: AbstractRole, action: Array, after: Episode) -> dict[str, Array]:
-    return told(verdict_if(role, is_over(role, after), episode=after, action=action))
+    return told(verdict_if(role, role.over(after), episode=after, action=action))

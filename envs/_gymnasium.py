@@ -136,9 +136,9 @@ def _sorted_out(
     return given
 
 
-def make_spaces(role: AbstractRole) -> tuple[spaces.Box, spaces.Box]:
+def make_spaces(role: AbstractRole) -> tuple[spaces.Box, spaces.Box | spaces.Discrete]:
     """What is seen and what is done in one environment."""
-    return (
-        spaces.Box(-role.bound, role.bound, role.observed, np.float32),
-        spaces.Box(-1.0, 1.0, role.acted, np.float32),
-    )
+    seen = spaces.Box(-role.bound, role.bound, role.observed, np.float32)
+    if role.choices is not None:
+        return seen, spaces.Discrete(role.choices)
+    return seen, spaces.Box(-1.0, 1.0, role.acted, np.float32)

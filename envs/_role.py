@@ -77,7 +77,7 @@ VERDICT: dict[str, type] = {"score": float, "loss": float, "diverged": bool}
 
 
 class AbstractRole(eqx.Module):
-    """What an agent is in a life: what it sees and what its actions do.
+    """What an agent is in a life: what it sees, what its actions do, what it is paid.
 
     Pure functions of an [`Episode`][plasticgym.envs.Episode]; the environments compile
     them, and other interfaces can be built on them.
@@ -94,7 +94,15 @@ class AbstractRole(eqx.Module):
     @property
     @abc.abstractmethod
     def acted(self) -> tuple[int, ...]:
-        """The shape of an action, whose entries lie in [-1, 1]; beyond, they are clipped."""
+        """The shape of an action, whose entries lie in [-1, 1]; beyond, they are clipped.
+
+        It is `()` for a choice.
+        """
+
+    @property
+    @abc.abstractmethod
+    def choices(self) -> int | None:
+        """How many actions there are to choose from, by number; `None` if they are real."""
 
     @property
     @abc.abstractmethod
@@ -104,7 +112,12 @@ class AbstractRole(eqx.Module):
     @property
     @abc.abstractmethod
     def actions(self) -> int:
-        """How many actions an episode takes."""
+        """How many actions an episode takes, at most."""
+
+    @property
+    @abc.abstractmethod
+    def shortest(self) -> int:
+        """How many actions an episode takes, at least."""
 
     @abc.abstractmethod
     def begin(self, *, key: Key[Array, ""]) -> Episode:
@@ -113,6 +126,14 @@ class AbstractRole(eqx.Module):
     @abc.abstractmethod
     def act(self, episode: Episode, action: Float[Array, " actions"]) -> Episode:
         """The life after an action; `paid` stays as it was."""
+
+    @abc.abstractmethod
+    def reward(self, before: Episode, after: Episode) -> Float[Array, ""]:
+        """What the action between two moments of an episode is paid."""
+
+    @abc.abstractmethod
+    def over(self, episode: Episode) -> Bool[Array, ""]:
+        """Whether the episode has ended."""
 
     @abc.abstractmethod
     def see(self, episode: Episode) -> Float[Array, "..."]:
@@ -130,20 +151,16 @@ def observe(role: AbstractRole, episode: Episode) -> Float[Array, "..."]:
 
 
 def transition(
-    role: AbstractRole, episode: Episode, action: Float[Array, " actions"]
+    role: AbstractRole, episode: Episode, action: Array
 ) -> tuple[Episode, Float[Array, ""], Bool[Array, ""]]:
-    r"""One action.
+    """One action.
 
     Returns:
-        The episode after it; the reward $\log(L + 0.01) - \log(L' + 0.01)$, with $L$ the
-        loss of the training stream up to which reward has been paid, at first that of
-        chance, and $L'$ the one after the action; and whether the life is over.
+        The episode after it, its reward, and whether the episode is over.
     """
     after = role.act(episode, bounded(role, action))
-    loss = after.progress.loss
-    reward = reward_of(episode.paid, loss)
-    episode = Episode(after.life, after.progress, loss)
-    return episode, reward, is_over(role, episode)
+    after = Episode(after.life, after.progress, after.progress.loss)
+    return after, role.reward(episode, after), role.over(after)
 
 
 def is_over(role: AbstractRole, episode: Episode) -> Bool[Array, ""]:
@@ -151,12 +168,21 @@ def is_over(role: AbstractRole, episode: Episode) -> Bool[Array, ""]:
     return episode.life.time >= role.problem.presentations
 
 
+def progress_of(before: Episode, after: Episode) -> Float[Array, ""]:
+    r"""The reward of learning: $\log(L + 0.01) - \log(L' + 0.01)$.
+
+    $L$ is the loss of the training stream up to which reward has been paid, at first that
+    of chance, and $L'$ the one after the action.
+    """
+    return reward_of(before.paid, after.progress.loss)
+
+
 def reward_of(paid: Float[Array, ""], loss: Float[Array, ""]) -> Float[Array, ""]:
     """What is paid when the loss comes down from `paid`."""
     return jnp.log(paid + EPSILON) - jnp.log(loss + EPSILON)
 
 
-def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]) -> Verdict:
+def judge(role: AbstractRole, episode: Episode, action: Array) -> Verdict:
     """How a life that is over, after `action`, did on the validation part."""
     rule = role.rule(bounded(role, action))
     outcome, diverged = examine(rule, role.problem, episode.life, part="validation")
@@ -164,14 +190,16 @@ def judge(role: AbstractRole, episode: Episode, action: Float[Array, " actions"]
     return Verdict(score, episode.progress.loss, diverged)
 
 
-def bounded(role: AbstractRole, action: Array) -> Float[Array, " actions"]:
-    """The action clipped to [-1, 1].
+def bounded(role: AbstractRole, action: Array) -> Array:
+    """The action clipped to [-1, 1], or to the numbers of the choices.
 
     Raises:
         ValueError: while tracing, if it has another shape.
     """
     if action.shape != role.acted:
         raise ValueError(f"`action` must have shape {role.acted}, got shape {action.shape}.")
+    if role.choices is not None:
+        return jnp.clip(action.astype(int), 0, role.choices - 1)
     return jnp.clip(action.astype(float), -1.0, 1.0)
 
 

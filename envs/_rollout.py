@@ -53,7 +53,7 @@ class Rollout(eqx.Module):
     """
 
     observations: Float[Array, "steps envs ..."]
-    actions: Float[Array, "steps envs actions"]
+    actions: Array
     rewards: Float[Array, "steps envs"]
     terminated: Bool[Array, "steps envs"]
     verdict: Verdict

@@ -102,7 +102,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._episode = episode
         if not self._warm:  # so that nothing is compiled at the end of the first life
             task_key(0)
-            self._program.judge(episode, np.zeros(self._acted, np.float32))
+            self._program.judge(episode, np.zeros(self._acted, self.action_space.dtype))
             self._warm = True
         if self._renderer is not None:
             self._renderer.begin(unpacked(self.role, episode))
@@ -115,7 +115,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 "`step` needs a life to go on with: call `reset` first, and after each "
                 "episode that has ended."
             )
-        action = checked_action(action, self._acted)
+        action = checked_action(action, self._acted, self.role.choices)
         episode, seen, told = self._program.step(self._episode, action)
         reward, over = np.asarray(told).tolist()
         info = self._verdict(episode, action) if over else {}

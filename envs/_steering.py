@@ -3,13 +3,22 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from ..rules import AbstractRule, State, gene_names, genome, with_genome
 from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem
 from ._lifetime import Life, born, select, step
-from ._role import EPSILON, AbstractRole, Episode, Progress, check_positive, root_mean_square
+from ._role import (
+    EPSILON,
+    AbstractRole,
+    Episode,
+    Progress,
+    check_positive,
+    is_over,
+    progress_of,
+    root_mean_square,
+)
 
 _LEARNING = ("time_left", "loss", "best_loss", "score", "best_score")
 
@@ -76,12 +85,20 @@ class Steering(AbstractRole):
         return (len(gene_names(self.steered)),)
 
     @property
+    def choices(self) -> None:
+        return None
+
+    @property
     def bound(self) -> float:
         return 100.0
 
     @property
     def actions(self) -> int:
         return -(-self.problem.presentations // self.presentations_per_action)
+
+    @property
+    def shortest(self) -> int:
+        return self.actions
 
     def rule(self, action: Float[Array, " actions"]) -> AbstractRule:
         return with_genome(self.steered, genome(self.steered) + self.reach * action)
@@ -104,6 +121,12 @@ class Steering(AbstractRole):
         start = (episode.life, episode.progress)
         after, _ = jax.lax.scan(presentation, start, length=lasts)
         return Episode(*after, episode.paid)
+
+    def reward(self, before: Episode, after: Episode) -> Float[Array, ""]:
+        return progress_of(before, after)
+
+    def over(self, episode: Episode) -> Bool[Array, ""]:
+        return is_over(self, episode)
 
     def see(self, episode: Episode) -> Float[Array, " columns"]:
         problem, progress = self.problem, episode.progress

@@ -4,13 +4,13 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from ..rules import SGD, AbstractRule, Body, Clamped, Feedback, Signal, State, Tier, _multilayer
 from ..rules._registry import near
 from ._base import AbstractProblem
 from ._lifetime import born, finish, present, select
-from ._role import AbstractRole, Episode, Progress, check_positive
+from ._role import AbstractRole, Episode, Progress, check_positive, is_over, progress_of
 
 _ACTIVITY = ("weight", "pre", "post", "pre * post", "post ** 2")
 _ERROR = (*_ACTIVITY, "error", "pre * error")
@@ -141,12 +141,20 @@ class Synapses(AbstractRole):
         return (*self.acted, len(self.columns))
 
     @property
+    def choices(self) -> None:
+        return None
+
+    @property
     def bound(self) -> float:
         return 1e6
 
     @property
     def actions(self) -> int:
         return self.problem.presentations
+
+    @property
+    def shortest(self) -> int:
+        return self.actions
 
     def rule(self, action: Float[Array, " actions"]) -> AbstractRule:
         return self.host
@@ -171,6 +179,12 @@ class Synapses(AbstractRole):
         over = life.time >= self.problem.presentations
         life, progress = select(over, (life, episode.progress), after)
         return Episode(life, progress, episode.paid)
+
+    def reward(self, before: Episode, after: Episode) -> Float[Array, ""]:
+        return progress_of(before, after)
+
+    def over(self, episode: Episode) -> Bool[Array, ""]:
+        return is_over(self, episode)
 
     def see(self, episode: Episode) -> Float[Array, "synapses columns"]:
         state = episode.life.state

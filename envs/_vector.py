@@ -146,7 +146,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             held = Held(episodes, shown, where)
             # So that nothing is compiled later:
             task_key(0)
-            self._program.judge(episodes, np.zeros(self._acted, np.float32))
+            self._program.judge(episodes, np.zeros(self._acted, self.action_space.dtype))
         episodes, shown = self._program.reset(tasks, where, (held.episode, held.shown))
         self._held = Held(episodes, shown, held.waiting & ~where)
         return np.array(shown), {}
@@ -158,7 +158,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 "these lives are over: call `reset(options={'reset_mask': ...})` for "
                 f"environments {np.flatnonzero(held.waiting).tolist()}."
             )
-        actions = checked_action(actions, self._acted)
+        actions = checked_action(actions, self._acted, self.role.choices)
         # The step uses up what is held: if it is interrupted, there is nothing to go on with.
         self._held = None
         episodes, shown, told = self._program.step(held.episode, actions)
@@ -228,7 +228,7 @@ class LearningVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self._mode,
             policy,
             held._replace(waiting=jax.numpy.asarray(held.waiting)),
-            jax.numpy.asarray(keys.ahead(steps // self.role.actions + 1)),
+            jax.numpy.asarray(keys.ahead(steps // self.role.shortest + 1)),
             keys=None if key is None else jax.random.split(key, steps),
             steps=steps,
         )
