@@ -2,6 +2,7 @@
 
 from . import _multilayer
 from ._abcd import ABCD as ABCD
+from ._accepts import accepts as accepts
 from ._adam import Adam as Adam
 from ._affine import Affine as Affine
 from ._anti_hebb import AntiHebb as AntiHebb
@@ -36,6 +37,7 @@ from ._genome_file import read_genome as read_genome
 from ._genome_file import save_genome as save_genome
 from ._genome_file import shipped as shipped
 from ._hebb import Hebb as Hebb
+from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
 from ._invariant_path import InvariantPath as InvariantPath
@@ -56,6 +58,7 @@ from ._penalty import Penalty as Penalty
 from ._per_synapse import PerSynapse as PerSynapse
 from ._plasticity import Plasticity as Plasticity
 from ._predictive_coding import PredictiveCoding as PredictiveCoding
+from ._pseudo_inverse import PseudoInverse as PseudoInverse
 from ._registry import Registry as Registry
 from ._sanger import Sanger as Sanger
 from ._sgd import SGD as SGD
@@ -66,6 +69,7 @@ from ._sparse import sparse as sparse
 from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
+from ._storkey import Storkey as Storkey
 from ._three_factor import ThreeFactor as ThreeFactor
 from ._transfer import Transfer as Transfer
 from ._volterra import Volterra as Volterra
@@ -104,6 +108,9 @@ RULES: Registry[AbstractRule] = Registry(
         "blur": _blur,
         "vsml": _vsml,
         "learned-optimizer": _learned_optimizer,
+        "hopfield": Hopfield,
+        "storkey": Storkey,
+        "pseudo-inverse": PseudoInverse,
         "expression": Expression,
         "invariant-path": InvariantPath,
     },

@@ -9,9 +9,11 @@ def locality(rule: AbstractRule) -> Tier:
     """How local a rule is, measured: what decides how one of its synapses changes?
 
     The rule lives a few presentations of random inputs and feedback, one row at a time, in
-    six small networks with two hidden layers; then something is kicked, by little and by
-    much, and what ought not to notice is compared with the same life without the kick. What
-    the rule does not declare in `reads` is blanked. The verdict is the least local one.
+    six small networks with two hidden layers, or, if it refuses those, of one recurrent
+    population, in which there are no siblings and no transport to look for; then something
+    is kicked, by little and by much, and what ought not to notice is compared with the same
+    life without the kick. What the rule does not declare in `reads` is blanked. The verdict
+    is the least local one.
 
     - *Neighbours.* Before `adapt`, everything but one synapse and its two neurons is kicked.
       If the synapse notices its own block or layers, the rule is `layer`; if anything
@@ -38,7 +40,7 @@ def locality(rule: AbstractRule) -> Tier:
     in it: changed weights reach all neurons. A zero synapse that still sends is `layer`.
 
     Args:
-        rule: any rule that lives in a body of layers (5, 4, 6, 3).
+        rule: any rule that lives in a body of layers (5, 4, 6, 3) or (7,).
 
     Returns:
         The measured tier, to be compared with `rule.tier`.

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from ._base import State
-from ._locality_trials import BODY, OUTPUTS, Seen, nothing
+from ._base import Body, State
+from ._locality_trials import Seen, nothing
 
 PRESENT = 0  # the trial in which nothing is kicked
 MOVED = 1e-6  # of the largest usual change; what is not touched at all does not move at all
@@ -17,16 +17,17 @@ MOVED = 1e-6  # of the largest usual change; what is not touched at all does not
 class Places(NamedTuple):
     """Some synapses: per block, those that join its layers, and those from the outputs."""
 
-    pairs: list[np.ndarray]  # (pre + 1, post)
+    pairs: list[np.ndarray]  # (pre + 1, post), or (n, n) in a recurrent population
     direct: list[np.ndarray]  # (outputs, post)
 
     @classmethod
-    def none(cls) -> "Places":
+    def none(cls, body: Body) -> "Places":
         """No synapse."""
-        ends = list(itertools.pairwise(BODY.layers))
+        ends = ends_of(body)
+        biases = int(len(body.layers) > 1)
         return cls(
-            [np.zeros((pre + 1, post), bool) for pre, post in ends],
-            [np.zeros((OUTPUTS, post), bool) for _, post in ends],
+            [np.zeros((pre + biases, post), bool) for pre, post in ends],
+            [np.zeros((body.layers[-1], post), bool) for _, post in ends],
         )
 
     def but(self, others: "Places") -> "Places":
@@ -39,6 +40,11 @@ class Places(NamedTuple):
     def others(self) -> "Places":
         """All but these."""
         return Places([~a for a in self.pairs], [~a for a in self.direct])
+
+
+def ends_of(body: Body) -> list[tuple[int, int]]:
+    """The sizes of the two layers that each block joins."""
+    return list(itertools.pairwise(body.layers)) or [body.layers * 2]
 
 
 class Plan:
@@ -68,15 +74,18 @@ class Plan:
         )
 
     def _seated(self, shape: tuple[int, ...], block: int, places: Places) -> np.ndarray:
-        pre, post = BODY.layers[block : block + 2]
+        body = self.shapes.body
+        pre, post = ends_of(body)[block]
         pairs, direct = places.pairs[block], places.direct[block]
         seats = {
             (pre + 1, post): pairs,
-            (pre, post): pairs[:-1],
-            (post, pre): pairs[:-1].T,
+            (pre, post): pairs[:pre],
+            (post, pre): pairs[:pre].T,
             (post, pre + 1): pairs.T,
-            (OUTPUTS, post): direct,
+            (body.layers[-1], post): direct,
         }
+        if len(body.layers) == 1:
+            seats = {(pre, post): pairs}
         ends = (shape[-2], shape[-1])
         if ends not in seats:
             raise ValueError(

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from ._locality_evidence import MOVED, PRESENT, Evidence, Places, Plan, real
-from ._locality_trials import BODY, OUTPUTS, SIGNALS
+from ._base import Body
+from ._locality_evidence import MOVED, PRESENT, Evidence, Places, Plan, ends_of, real
+from ._locality_trials import signals_of
 from ._signals import Tier
 
 _SMALL, _LARGE, _FLIP = 1e-3, 2.0, 100.0  # kicks of signals
 _RANK = 1e-2  # singular values below this part of the largest are curvature
-_LAST = len(BODY.layers) - 1
 
 
 Judge = Callable[[Evidence], Tier]
@@ -26,14 +26,13 @@ Judge = Callable[[Evidence], Tier]
 
 def neighbours(plan: Plan) -> Judge:
     """Kicks all but a synapse and its two neurons before `adapt`: it must not notice."""
-    trials = []
-    for own, layers, kept in _samples():
+    trials, body = [], plan.shapes.body
+    for own, block, layers, kept in _samples(body):
         if not any(mask.any() for mask in jax.tree.leaves(plan.synapses(own))):
             continue
-        block = layers[1] - 1
-        home = Places.none()
+        home = Places.none(body)
         home.pairs[block][:] = home.direct[block][:] = True
-        alike = [np.full(n, i in layers) for i, n in enumerate(BODY.layers)]
+        alike = [np.full(n, i in layers) for i, n in enumerate(body.layers)]
         for tier, places, chosen in (
             (Tier.LAYER, home.but(own), alike),
             (Tier.GLOBAL, home.others(), [~mask for mask in alike]),
@@ -54,16 +53,16 @@ def neighbours(plan: Plan) -> Judge:
 
 def siblings(plan: Plan) -> Judge:
     """Cuts a hidden neuron off and changes it: nobody else may notice."""
-    trials = []
-    for layer in range(1, _LAST):
-        for s in (0, BODY.layers[layer] - 1):
-            own, cut, within = Places.none(), Places.none(), Places.none()
+    trials, body = [], plan.shapes.body
+    for layer in range(1, len(body.layers) - 1):
+        for s in (0, body.layers[layer] - 1):
+            own, cut, within = (Places.none(body) for _ in range(3))
             own.pairs[layer - 1][:, s] = within.pairs[layer - 1][:, s] = True
             for places in (own, cut):
                 places.pairs[layer][s] = places.direct[layer - 1][:, s] = True
             if layer > 1:  # what settles is heard by hidden neurons below as well
                 cut.pairs[layer - 1][:-1, s] = True
-            chosen = [np.zeros(n, bool) for n in BODY.layers]
+            chosen = [np.zeros(n, bool) for n in body.layers]
             chosen[layer][s] = True
             gone = plan.synapses(cut)
             kicked = plan.add(
@@ -98,7 +97,7 @@ def transport(plan: Plan) -> Judge:
     """
     leaves = []
     for block, where in _leaves(plan):
-        below = Places.none()
+        below = Places.none(plan.shapes.body)
         for pairs, direct in zip(below.pairs[:block], below.direct[:block], strict=True):
             pairs[:] = direct[:] = True
         kicked = (
@@ -132,15 +131,17 @@ def transport(plan: Plan) -> Judge:
 
 def signals(plan: Plan) -> Judge:
     """Changes the feedback, entry by entry: by how many numbers do synapses notice?"""
-    amounts = [_SMALL] * (SIGNALS - 1) + [_FLIP]
-    small = [plan.add(feedback=a * np.eye(SIGNALS)[k]) for k, a in enumerate(amounts)]
-    amounts = [_LARGE] * (SIGNALS - 1) + [-_FLIP]
-    large = [plan.add(feedback=a * np.eye(SIGNALS)[k]) for k, a in enumerate(amounts)]
+    body = plan.shapes.body
+    entries = np.eye(signals_of(body))
+    amounts = [_SMALL] * (len(entries) - 1) + [_FLIP]
+    small = [plan.add(feedback=a * entry) for a, entry in zip(amounts, entries, strict=True)]
+    amounts = [_LARGE] * (len(entries) - 1) + [-_FLIP]
+    large = [plan.add(feedback=a * entry) for a, entry in zip(amounts, entries, strict=True)]
 
     def judge(evidence: Evidence) -> Tier:
-        everywhere = plan.synapses(Places.none().others())
+        everywhere = plan.synapses(Places.none(body).others())
         heard = any(evidence.moved(everywhere, i) for i in small + large)
-        ranks = [_rank(evidence, trials[: 2 * OUTPUTS]) for trials in (small, large)]
+        ranks = [_rank(evidence, trials[: 2 * body.layers[-1]]) for trials in (small, large)]
         # Jumps are curved: they count only where a rule is flat in between.
         rank = ranks[0] or ranks[1]
         return Tier.ERROR if rank > 1 else Tier.REWARD if heard else Tier.ACTIVITY
@@ -159,10 +160,11 @@ def memories(plan: Plan) -> Judge:
         chosen = [np.full(x.shape, i == k) for k, x in enumerate(leaves)]
         trials.append((i, leaf.size, plan.add(memory=jax.tree.unflatten(structure, chosen))))
     # What is decided by the inputs is no reward; no other probe changes them.
-    plan.add(inputs=np.ones((1, BODY.layers[0]), bool))
+    body = plan.shapes.body
+    plan.add(inputs=np.ones((1, body.layers[0]), bool))
 
     def judge(evidence: Evidence) -> Tier:
-        everywhere = plan.synapses(Places.none().others())
+        everywhere = plan.synapses(Places.none(body).others())
         found = [Tier.ACTIVITY]
         for i, size, trial in trials:
             if evidence.moved(everywhere, trial):
@@ -188,16 +190,21 @@ def _of_memory(evidence: Evidence, leaf: int, size: int) -> Tier:
 PROBES = (neighbours, siblings, transport, signals, memories)
 
 
-def _samples() -> Iterator[tuple[Places, tuple[int, int], list[np.ndarray]]]:
-    """Synapses, one into every neuron: its place, its two layers, its two neurons."""
-    for block, (pre, post) in enumerate(itertools.pairwise(BODY.layers)):
+def _samples(
+    body: Body,
+) -> Iterator[tuple[Places, int, tuple[int, int], list[np.ndarray]]]:
+    """Synapses, one into every neuron: its place and block, its two layers, its two neurons."""
+    last, outputs = len(body.layers) - 1, body.layers[-1]
+    for block, (_, post) in enumerate(ends_of(body)):
+        above = min(block + 1, last)
+        rows = len(Places.none(body).pairs[block])
         for j in range(post):
-            for source, i in ((block, (2 * j) % (pre + 1)), (_LAST, j % OUTPUTS)):
-                own, kept = Places.none(), [np.zeros(n, bool) for n in BODY.layers]
+            for source, i in ((block, (2 * j + (last == 0)) % rows), (last, j % outputs)):
+                own, kept = Places.none(body), [np.zeros(n, bool) for n in body.layers]
                 (own.pairs if source == block else own.direct)[block][i, j] = True
-                kept[block + 1][j] = True
+                kept[above][j] = True
                 kept[source][i : i + 1] = True  # the unit of the biases is no neuron
-                yield own, (source, block + 1), kept
+                yield own, block, (source, above), kept
 
 
 def _leaves(plan: Plan) -> Iterator[tuple[int, PyTree]]:

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ._accepts import accepts
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 
-BODY = Body((5, 4, 6, 3))  # in which the shape of a leaf tells what its axes are
-OUTPUTS = BODY.layers[-1]
-SIGNALS = 2 * OUTPUTS + 2  # error, target, reward, boundary: the entries of a feedback
+# The first that a rule accepts; in the layered one the shape of a leaf tells what its axes are.
+BODIES = (Body((5, 4, 6, 3)), Body((7,)))
 PAST = 3  # presentations before the kicks
 # Each network has kicks of one size: small ones for what saturates, large ones for what is a
 # maximum or a sign. The first half is kicked upwards only: roots may be taken of a state.
@@ -65,10 +65,16 @@ class World(NamedTuple):
     kicks: Any
 
 
+def signals_of(body: Body) -> int:
+    """The entries of a feedback: errors, targets, reward, boundary."""
+    return 2 * body.layers[-1] + 2
+
+
 def template(rule: AbstractRule) -> State:
     """The shapes of a network that lives under a rule, one row at a time."""
+    body = next((b for b in BODIES if accepts(rule, b)), BODIES[0])
     key = jax.random.key(0)
-    return eqx.filter_eval_shape(lambda r: r.rest(r.init(BODY, key=key), 1), rule)
+    return eqx.filter_eval_shape(lambda r: r.rest(r.init(body, key=key), 1), rule)
 
 
 def nothing(shapes: State) -> Trial:
@@ -77,7 +83,7 @@ def nothing(shapes: State) -> Trial:
         jax.tree.map(lambda x: np.zeros(x.shape, bool), part)
         for part in (shapes.synapses, shapes.neurons, shapes.memory)
     )
-    inputs = np.zeros((1, BODY.layers[0]), bool)
+    inputs = np.zeros((1, shapes.body.layers[0]), bool)
     return Trial(
         cut=synapses,
         synapses_before_predict=synapses,
@@ -87,25 +93,26 @@ def nothing(shapes: State) -> Trial:
         synapses_before_adapt=synapses,
         neurons_before_adapt=neurons,
         memory=memory,
-        feedback=np.zeros(SIGNALS),
+        feedback=np.zeros(signals_of(shapes.body)),
     )
 
 
 def run(rule: AbstractRule, shapes: State, trials: list[Trial]) -> Seen:
     """What became of every trial in every network, in double precision."""
     rng = np.random.default_rng(0)
-    networks, times = len(SIZES), PAST + 2
+    networks, times, body = len(SIZES), PAST + 2, shapes.body
+    outputs = body.layers[-1]
     kicks = jax.tree.map(
         lambda x: _kicks(x, rng), (shapes.synapses, shapes.neurons, shapes.memory)
     )
-    signals = rng.normal(size=(networks, times, 1, SIGNALS))
-    classes = rng.integers(0, OUTPUTS, (networks, times, 1))
-    signals[..., OUTPUTS : 2 * OUTPUTS] = np.eye(OUTPUTS)[classes]
+    signals = rng.normal(size=(networks, times, 1, signals_of(body)))
+    classes = rng.integers(0, outputs, (networks, times, 1))
+    signals[..., outputs : 2 * outputs] = np.eye(outputs)[classes]
     # Doubles, on the processor: accelerators round them, and would not be faster.
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         keys = jax.random.split(jax.random.key(0), (networks, times, 4))
         world = World(
-            inputs=rng.normal(size=(networks, times, 1, BODY.layers[0])),
+            inputs=rng.normal(size=(networks, times, 1, body.layers[0])),
             feedback=signals,
             starts=rng.random((networks, times, 1)) < 0.5,
             keys=keys,
@@ -114,7 +121,7 @@ def run(rule: AbstractRule, shapes: State, trials: list[Trial]) -> Seen:
         genes, structure = eqx.partition(rule, eqx.is_inexact_array)
         wide = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), float), genes)
         rule = eqx.combine(wide, structure)
-        newborn = _stacked([rule.init(BODY, key=key) for key in keys[:, 0, 3]])
+        newborn = _stacked([rule.init(body, key=key) for key in keys[:, 0, 3]])
         return jax.tree.map(np.asarray, _all(rule, newborn, world, kicks, _stacked(trials)))
 
 
@@ -154,7 +161,7 @@ def _lived(
             (after.synapses, after.memory),
         )
         seen = *predicted, after.memory, state.synapses, after.synapses
-        return State(BODY, after.neurons, synapses, memory), seen
+        return State(state.body, after.neurons, synapses, memory), seen
 
     _, seen = jax.lax.scan(presentation, state, world)
     then, later = (jax.tree.map(lambda x, t=t: x[t], seen) for t in (PAST, -1))
@@ -170,7 +177,8 @@ def _presented(rule: AbstractRule, state: State, now: World, kicks: PyTree, tria
     memory = kick(state.memory, trial.memory, of_memory)
     values = now.inputs + jnp.where(trial.inputs & now.kicks, 1.0, 0.0)
     inputs = Clamped(values, jnp.ones(values.shape, bool), now.starts)
-    state = State(BODY, state.neurons, synapses, memory)
+    body = state.body
+    state = State(body, state.neurons, synapses, memory)
     state, outputs = rule.predict(state, inputs, key=now.keys[0])
 
     predicted = state.neurons
@@ -178,21 +186,22 @@ def _presented(rule: AbstractRule, state: State, now: World, kicks: PyTree, tria
     neurons = kick(state.neurons, trial.neurons_before_receive, of_neurons)
     memory = kick(state.memory, trial.memory, of_memory)
     feedback = _heard(now.feedback + jnp.where(now.kicks, trial.feedback, 0.0)[None])
-    state = State(BODY, neurons, synapses, memory)
+    state = State(body, neurons, synapses, memory)
     state = rule.receive(state, feedback.only(rule.reads), key=now.keys[1])
 
     synapses = kick(synapses, trial.synapses_before_adapt, of_synapses)
     neurons = kick(state.neurons, trial.neurons_before_adapt, of_neurons)
     memory = kick(state.memory, trial.memory, of_memory)
-    state = State(BODY, neurons, synapses, memory)
+    state = State(body, neurons, synapses, memory)
     return rule.adapt(state, key=now.keys[2]), predicted, outputs
 
 
 def _heard(signals: Any) -> Feedback:
     """The feedback whose entries these are."""
+    outputs = (signals.shape[1] - 2) // 2
     return Feedback(
-        target=Clamped.full(signals[:, OUTPUTS : 2 * OUTPUTS]),
-        error=signals[:, :OUTPUTS],
+        target=Clamped.full(signals[:, outputs : 2 * outputs]),
+        error=signals[:, :outputs],
         reward=signals[:, -2],
         boundary=signals[:, -1] > 0,
     )

@@ -61,6 +61,16 @@ def xor() -> pg.envs.Classification:
 
 
 @pytest.fixture(scope="session")
+def home():
+    """What goes with layers if a rule lives in them, or else with a recurrent population."""
+
+    def home(rule, *, layered, recurrent):
+        return layered if pg.rules.accepts(rule, pg.rules.Body((2, 2))) else recurrent
+
+    return home
+
+
+@pytest.fixture(scope="session")
 def feedback():
     """Random feedback on `outputs` classes for a batch, every signal of it alive."""
 

@@ -82,8 +82,11 @@ def test_check_env(problem, options):
 
 
 @pytest.mark.parametrize("rule", list(pg.rules.RULES))
-def test_every_rule_can_be_steered(rule):
-    env = make(rule=rule, presentations_per_action=3)
+def test_every_rule_can_be_steered(rule, home):
+    where = home(
+        pg.rules.make(rule), layered={}, recurrent={"problem": "Remember-v0", "hidden": 0}
+    )
+    env = make(rule=rule, presentations_per_action=3, **where)
     env.reset(seed=0)
     seen, reward, over, *_ = env.step(env.action_space.sample())
     assert seen in env.observation_space

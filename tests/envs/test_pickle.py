@@ -65,8 +65,12 @@ def test_a_pickled_vector_environment_goes_on(mode, compilations):
 
 
 @pytest.mark.parametrize("rule", [None, *pg.rules.RULES])
-def test_what_is_pickled_before_the_first_reset(rule):
-    env = pg.envs.LearningEnv("Xor-v0", rule=rule, **SMALL)
+def test_what_is_pickled_before_the_first_reset(rule, home):
+    where = {"problem": "Xor-v0", **SMALL}
+    if rule is not None:
+        memory = {"problem": "Remember-v0", "hidden": 0}
+        where = home(pg.rules.make(rule), layered=where, recurrent=memory)
+    env = pg.envs.LearningEnv(rule=rule, **where)
     copied = pickle.loads(pickle.dumps(env))
     assert copied.action_space == env.action_space
     assert copied.columns == env.columns

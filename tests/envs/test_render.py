@@ -86,8 +86,12 @@ def is_blue(colour):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(pg.rules.RULES))
-def test_every_rule_can_be_looked_at(name):
-    drawn = frames(steering(pg.rules.make(name)))
+def test_every_rule_can_be_looked_at(name, home):
+    rule = pg.rules.make(name)
+    memory = pg.envs.remember(bits=4, stored=2, delay=1, hidden=0)
+    moons = pg.envs.plane("moons", **SMALL)
+    problem = home(rule, layered=moons, recurrent=memory)
+    drawn = frames(pg.envs.Steering(problem, rule, presentations_per_action=1))
     assert all(frame.shape == SHAPE and frame.dtype == np.uint8 for frame in drawn)
     assert all((a != b).any() for a, b in itertools.pairwise(drawn))
     assert not any(np.shares_memory(a, b) for a, b in itertools.pairwise(drawn))

@@ -23,9 +23,13 @@ HIDDEN = np.array([1, 0, 1, 1, 0, 1, 0], float), np.array([0, 1, 0, 1, 0], float
 SMALL = (INPUTS, *(int(alive.sum()) for alive in HIDDEN), OUTPUTS)
 LARGE = (INPUTS, *map(len, HIDDEN), OUTPUTS)
 
+# A population whose dead neurons come last; its length is that of no other axis.
+WIDE = 14
+
 # Which entries of an axis of the large body live, by its length: neurons, or these and the
 # unit of the biases, which comes last.
 LIVING = {}
+LIVING[WIDE] = np.arange(INPUTS)
 for alive in (np.ones(INPUTS), *HIDDEN, np.ones(OUTPUTS)):
     LIVING[len(alive)] = np.flatnonzero(alive)
     LIVING[len(alive) + 1] = np.append(np.flatnonzero(alive), len(alive))
@@ -97,6 +101,20 @@ def task(body: Body) -> pg.envs.Classification:
     return pg.envs.Classification(*parts, body=body, batch=BATCH, presentations=PRESENTATIONS)
 
 
+def memory(body: Body) -> pg.envs.Remember:
+    """What a rule that refuses layers lives in."""
+    return pg.envs.Remember(body, INPUTS, 1, PRESENTATIONS - 2, 2, 0.5, PRESENTATIONS)
+
+
+def problems(rule) -> tuple[pg.envs.AbstractProblem, pg.envs.AbstractProblem]:
+    """One for the small body and one for the large one."""
+    if not pg.rules.accepts(rule, Body(SMALL)):
+        alive = (jnp.arange(WIDE) < INPUTS).astype(float)
+        return memory(Body((INPUTS,))), memory(Body((WIDE,), (alive,)))
+    alive = jnp.ones(INPUTS), *map(jnp.asarray, HIDDEN), jnp.ones(OUTPUTS)
+    return task(Body(SMALL)), task(Body(LARGE, alive))
+
+
 def life(rule, problem, vector, key, begin) -> Lived:
     """Worlds are drawn from the first key, noise from the second; `begin` sets synapses."""
     rule = with_genome(rule, vector)
@@ -139,9 +157,8 @@ def lives(variant: str) -> tuple[list[Lived], Lived, Lived]:
     draws noise draws other noise for other sizes: there, they are in the large one, the
     dead neurons at first without synapses.
     """
-    alive = jnp.ones(INPUTS), *map(jnp.asarray, HIDDEN), jnp.ones(OUTPUTS)
-    small, large = task(Body(SMALL)), task(Body(LARGE, alive))
     rule = VARIANTS[variant]()
+    small, large = problems(rule)
     vectors = genome(rule)[None] + jnp.array([[0.0], [0.2], [0.0]])
     keys = jax.random.split(jax.random.key(0), (2, 2))[jnp.array([0, 1, 0])]
     single, problem = alone, small
