@@ -25,6 +25,7 @@ from ._expression import Expression as Expression
 from ._feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from ._forgetting import ByActivity as ByActivity
 from ._forgetting import ByWeights as ByWeights
+from ._gated import Gated as Gated
 from ._gene import gene as gene
 from ._gene import real as real
 from ._genome import gene_names as gene_names
@@ -60,6 +61,8 @@ from ._plasticity import Plasticity as Plasticity
 from ._predictive_coding import PredictiveCoding as PredictiveCoding
 from ._pseudo_inverse import PseudoInverse as PseudoInverse
 from ._registry import Registry as Registry
+from ._remembering import Remembering as Remembering
+from ._remembering_genomes import remembering as _remembering
 from ._sanger import Sanger as Sanger
 from ._sgd import SGD as SGD
 from ._sign_symmetric import SignSymmetric as SignSymmetric
@@ -70,7 +73,13 @@ from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
 from ._storkey import Storkey as Storkey
+from ._synapse_change import FactorisedChange as FactorisedChange
+from ._synapse_change import GeneralChange as GeneralChange
 from ._three_factor import ThreeFactor as ThreeFactor
+from ._topology import Bidirectional as Bidirectional
+from ._topology import FeedForward as FeedForward
+from ._topology import Recurrent as Recurrent
+from ._topology import SparseRecurrent as SparseRecurrent
 from ._transfer import Transfer as Transfer
 from ._volterra import Volterra as Volterra
 from ._vsml import VSML as VSML
@@ -111,6 +120,7 @@ RULES: Registry[AbstractRule] = Registry(
         "hopfield": Hopfield,
         "storkey": Storkey,
         "pseudo-inverse": PseudoInverse,
+        "remembering": _remembering,
         "expression": Expression,
         "invariant-path": InvariantPath,
     },
