@@ -1,5 +1,7 @@
+import functools
+import itertools
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -184,11 +186,21 @@ class Remembering(AbstractRule):
 
     def _heard(self, state: State, neurons: list[_Layer], order: tuple[int, ...]):
         """The neurons after layers have listened in that order."""
-        neurons = list(neurons)
-        for layer in order:
-            heard, own = self._messages(state, neurons, layer)
-            neurons[layer] = self._updated(state, neurons[layer], layer, heard, own)
+        for layer, turns in itertools.groupby(order):
+            listened = functools.partial(self._listened, state, layer)
+            # As a loop, a population that listens often compiles as one that does so once.
+            times = len(list(turns))
+            if times == 1:
+                neurons = listened(0, neurons)
+            else:
+                neurons = jax.lax.fori_loop(0, times, listened, neurons)
         return neurons
+
+    def _listened(self, state: State, layer: int, _: Any, neurons: list[_Layer]):
+        """The neurons after one layer has listened."""
+        heard, own = self._messages(state, neurons, layer)
+        mine = self._updated(state, neurons[layer], layer, heard, own)
+        return [*neurons[:layer], mine, *neurons[layer + 1 :]]
 
     def _messages(self, state: State, neurons: list[_Layer], layer: int):
         """What reaches the neurons of a layer, and what of their states is their own."""

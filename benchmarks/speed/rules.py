@@ -1,9 +1,10 @@
-"""What a presentation costs under each rule: python benchmarks/speed/rules.py
+"""What a presentation costs under each rule: python benchmarks/speed/rules.py [NAME...]
 
 64 seeds of a 64-32-10 network, batch 32, 100 presentations of digits, by `lives`, its one
 test at the end included. All rules are timed one after the other, again and again, after
 compilation; ratios to SGD are taken within a round. The last column is their median, with
-quartiles.
+quartiles. Given names, it times SGD and these rules alone, and puts the ratios beside the
+others in the file.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def plain_or_trained(name: str) -> pg.rules.AbstractRule:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--json", type=Path, help="write the ratios there, too")
@@ -49,6 +51,8 @@ def main():
     keys = jax.random.split(jax.random.key(0), arguments.seeds)
     problem = pg.envs.digits(hidden=LAYERS[1:-1], batch=BATCH, presentations=PRESENTATIONS)
     rules = contestants()
+    if arguments.names:
+        rules = {name: rules[name] for name in ("sgd", *arguments.names)}
     for name, rule in rules.items():
         record = pg.envs.lives(rule, problem, keys=keys)
         if record.diverged.any():
@@ -65,6 +69,8 @@ def main():
         told = {
             name: ratio.round(4).tolist() for name, ratio in zip(rules, ratios, strict=True)
         }
+        if arguments.names:
+            told = json.loads(arguments.json.read_text())["ratios"] | told
         told = {"machine": str(machine()), "rounds": arguments.rounds, "ratios": told}
         arguments.json.write_text(json.dumps(told, indent=1) + "\n")
 
