@@ -40,8 +40,8 @@ class Remembering(AbstractRule):
     with $G$ bilinear and $F$ a [factorised][plasticgym.rules.FactorisedChange] or a
     [general][plasticgym.rules.GeneralChange] change. Clamped neurons keep their value as
     entry 0 of $b$. Which layers listen when is the topology's business; targets clamp the
-    outputs, after which layers listen again. Outputs are $r \cdot b$. Synapses are born
-    with deviation $\beta \sqrt{N_j}$, $\beta$ by the type of neuron $j$.
+    outputs, after which layers listen again. Outputs are $r \cdot b$, and of clamped neurons
+    their value times $\sum |r|$. Synapses are born with deviation $\beta \sqrt{N_j}$, $\beta$ by the type of neuron $j$.
 
     Bodies stay in [-1, 1], and no synapse ever says more than its neuron's mean can: long
     lives stay finite. Nothing in the genome knows of places or sizes, so that one genome
@@ -160,7 +160,10 @@ class Remembering(AbstractRule):
             neurons.append({"body": begun, "clamped": free, "told": free})
         neurons[0] = _clamped(neurons[0], inputs, "clamped")
         neurons = self._heard(state, neurons, self.topology.listening(state.body))
-        outputs = jnp.tensordot(self.readout, neurons[-1]["body"], 1)
+        last = neurons[-1]
+        free = jnp.tensordot(self.readout, last["body"], 1)
+        sure = jnp.abs(self.readout).sum() * last["body"][0]
+        outputs = jnp.where(last["clamped"] > 0, sure, free)
         return State(state.body, tuple(neurons), state.synapses, state.memory), outputs
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:

@@ -127,7 +127,9 @@ def one_row(rule, state, inputs, target, row):
     net.clamp(0, inputs.values[row], inputs.mask[row], 0)
     for layer in rule.topology.listening(state.body):
         net.listen(layer)
-    outputs = np.asarray(rule.readout) @ net.bodies[-1]
+    readout, last = np.asarray(rule.readout), net.bodies[-1]
+    sure = np.abs(readout).sum() * last[0]
+    outputs = np.where(net.flags[-1][0], sure, readout @ last)
     net.clamp(len(net.bodies) - 1, target.values[row], target.mask[row], 1)
     for layer in rule.topology.corrected(state.body):
         net.listen(layer)
