@@ -41,7 +41,8 @@ class Remembering(AbstractRule):
     [general][plasticgym.rules.GeneralChange] change. Clamped neurons keep their value as
     entry 0 of $b$. Which layers listen when is the topology's business; targets clamp the
     outputs, after which layers listen again. Outputs are $r \cdot b$, and of clamped neurons
-    their value times $\sum |r|$. Synapses are born with deviation $\beta \sqrt{N_j}$, $\beta$ by the type of neuron $j$.
+    their value times $\sum |r|$. Synapses are born with deviation $\beta \sqrt{N_j}$, $\beta$
+    by the type of neuron $j$.
 
     Bodies stay in [-1, 1], and no synapse ever says more than its neuron's mean can: long
     lives stay finite. Nothing in the genome knows of places or sizes, so that one genome
