@@ -12,6 +12,8 @@ from ._reference import Reference as Reference
 from ._reference import perfect as perfect
 from ._reference import reference as reference
 from ._reference import tuned as tuned
+from ._remembered import Remembered as Remembered
+from ._remembered import remembered as remembered
 from ._report import Report as Report
 from ._report import Summary as Summary
 from ._result import Result as Result

@@ -239,9 +239,19 @@ class Remember(AbstractProblem[Album]):
     def recall(
         self, world: Album, network: Frozen, *, part: Part, key: Key[Array, ""]
     ) -> Recalled:
-        """What a network recalls, with learning off, of what was written and never shown.
+        """What a network recalls, with learning off, of what was written and never shown."""
+        return Recalled.of(*self.answers(world, network, part=part, key=key))
+
+    def answers(
+        self, world: Album, network: Frozen, *, part: Part, key: Key[Array, ""]
+    ) -> tuple[Array, Array, Array]:
+        """Outputs for what was written and, behind it, for as many snippets never shown.
 
         Each snippet is recalled by itself, from the state in which the network is.
+
+        Returns:
+            Outputs, bits, and which of them are missing, each of shape
+            `(2 * stored, snippet, bits)`.
         """
         if part not in _PARTS:
             raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
@@ -262,7 +272,7 @@ class Remember(AbstractProblem[Album]):
             return outputs[:, 0, : self.bits]
 
         logits = jax.vmap(one)(snippets, cues, jax.random.split(key, len(snippets)))
-        return Recalled.of(logits, snippets, ~cues)
+        return logits, snippets, ~cues
 
     def _drawn(self, key: Key[Array, ""]) -> tuple[Array, Array]:
         """Snippets for a life, and for each part some that it never shows."""

@@ -48,6 +48,7 @@ from ._learned_optimizer import learned_optimizer as _learned_optimizer
 from ._least_control import LeastControl as LeastControl
 from ._local_view import LocalView as LocalView
 from ._locality import locality as locality
+from ._lstm import LSTM as LSTM
 from ._momentum import Momentum as Momentum
 from ._node_perturbation import NodePerturbation as NodePerturbation
 from ._normalisation import Normalisation as Normalisation

@@ -1,6 +1,7 @@
 from typing import final
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from . import _population
@@ -17,14 +18,15 @@ class Hopfield(AbstractRule):
 
     It lives in one recurrent population of $n$ neurons. A synapse learns where both of its
     neurons are clamped, at $x_i$ and $x_j$; free neurons settle by $s_i \leftarrow
-    \mathrm{sign}(\sum_j w_{ij} s_j)$, and the outputs are $g$ times these sums. Of random
-    patterns of ±1 up to about $0.14\, n$ are fixed points but for a few percent of their
-    bits; beyond, all are lost. Correlated patterns disturb each other, and fewer are kept.
+    \mathrm{sign}(h_i)$ with $h_i = \sum_j w_{ij} s_j$, and the outputs are $g \tanh h$. Of
+    random patterns of ±1 up to about $0.14\, n$ are fixed points but for a few percent of
+    their bits; beyond, all are lost. Correlated patterns disturb each other, and fewer are
+    kept.
     Reads no feedback; its tier is activity.
 
     **Arguments:**
 
-    - `gain`: $g$, a positive scalar: how sure a sum of 1 makes the outputs.
+    - `gain`: $g$, a positive scalar: how sure outputs can be.
     - `steps`: rounds in which free neurons settle.
     - `order`: of a round: `"synchronous"`, all at once, which may end in a cycle of two, or
       `"asynchronous"`, one after the other, which is slower and never does.
@@ -77,7 +79,7 @@ class Hopfield(AbstractRule):
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         state = _population.settled(state, inputs, steps=self.steps, order=self.order)
-        return state, self.gain * state.neurons[0]["field"]
+        return state, self.gain * jnp.tanh(state.neurons[0]["field"])
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state

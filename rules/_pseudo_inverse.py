@@ -30,7 +30,7 @@ class PseudoInverse(AbstractRule):
 
     **Arguments:**
 
-    - `gain`: a positive scalar: how sure a field of 1 makes the outputs.
+    - `gain`: $g$, a positive scalar: how sure outputs can be.
     - `steps`: rounds in which free neurons settle.
     - `order`: of a round: `"synchronous"`, all at once, or `"asynchronous"`.
 
@@ -79,7 +79,7 @@ class PseudoInverse(AbstractRule):
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         state = _population.settled(state, inputs, steps=self.steps, order=self.order)
-        return state, self.gain * state.neurons[0]["field"]
+        return state, self.gain * jnp.tanh(state.neurons[0]["field"])
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state
