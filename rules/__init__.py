@@ -19,6 +19,9 @@ from ._constraint import UnitColumns as UnitColumns
 from ._direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
 from ._direction import AbstractDirection as AbstractDirection
 from ._direction import NewTask as NewTask
+from ._elastic_weight_consolidation import (
+    ElasticWeightConsolidation as ElasticWeightConsolidation,
+)
 from ._equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
 from ._exact import Exact as Exact
 from ._expression import Expression as Expression
@@ -37,6 +40,9 @@ from ._genome_file import load_genome as load_genome
 from ._genome_file import read_genome as read_genome
 from ._genome_file import save_genome as save_genome
 from ._genome_file import shipped as shipped
+from ._gradient_projection_memory import (
+    GradientProjectionMemory as GradientProjectionMemory,
+)
 from ._hebb import Hebb as Hebb
 from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
@@ -45,6 +51,9 @@ from ._invariant_path import InvariantPath as InvariantPath
 from ._layer_local import LayerLocal as LayerLocal
 from ._learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from ._learned_optimizer import learned_optimizer as _learned_optimizer
+from ._learning_without_forgetting import (
+    LearningWithoutForgetting as LearningWithoutForgetting,
+)
 from ._least_control import LeastControl as LeastControl
 from ._local_view import LocalView as LocalView
 from ._locality import locality as locality
@@ -64,6 +73,7 @@ from ._pseudo_inverse import PseudoInverse as PseudoInverse
 from ._registry import Registry as Registry
 from ._remembering import Remembering as Remembering
 from ._remembering_genomes import remembering as _remembering
+from ._replay import Replay as Replay
 from ._sanger import Sanger as Sanger
 from ._sgd import SGD as SGD
 from ._sign_symmetric import SignSymmetric as SignSymmetric
@@ -124,6 +134,10 @@ RULES: Registry[AbstractRule] = Registry(
         "remembering": _remembering,
         "expression": Expression,
         "invariant-path": InvariantPath,
+        "elastic-weight-consolidation": ElasticWeightConsolidation,
+        "learning-without-forgetting": LearningWithoutForgetting,
+        "replay": Replay,
+        "gradient-projection-memory": GradientProjectionMemory,
     },
     AbstractRule,
 )

@@ -1,4 +1,6 @@
-from ._base import AbstractRule
+from jaxtyping import PyTree
+
+from ._base import AbstractRule, State
 from ._signals import Signal
 from ._spelled import spelled
 
@@ -28,3 +30,25 @@ def check_reads_error(rule: AbstractRule) -> None:
             f"`rule` must read the error, as sgd, momentum and adam do, got "
             f"{type(rule).__name__}, which reads {sorted(map(str, rule.reads)) or 'nothing'}."
         )
+
+
+def within(state: State, *own: str) -> State:
+    """The network as the rule within knows it: without what synapses and neurons hold besides.
+
+    Args:
+        state: of the combinator; its memory is a dictionary, that of the rule its `"rule"`.
+        own: the names of what the combinator keeps at synapses and neurons.
+    """
+    if not own:
+        return State(state.body, state.neurons, state.synapses, state.memory["rule"])
+    neurons, synapses = (
+        tuple({n: x for n, x in part.items() if n not in own} for part in parts)
+        for parts in (state.neurons, state.synapses)
+    )
+    return State(state.body, neurons, synapses, state.memory["rule"])
+
+
+def around(inner: State, memory: dict[str, PyTree]) -> State:
+    """The network with all that the combinator remembers."""
+    memory = memory | {"rule": inner.memory}
+    return State(inner.body, inner.neurons, inner.synapses, memory)

@@ -9,7 +9,7 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._direction import AbstractDirection, NewTask
 from ._extra_rows import with_errors, with_rows
-from ._inner_rule import check_reads_error, inner_rule
+from ._inner_rule import around, check_reads_error, inner_rule, within
 from ._invariance import AbstractInvariance, Anchored
 from ._named_invariance import named_invariance
 from ._past import Clock, Past
@@ -109,30 +109,30 @@ class InvariantPath(AbstractRule):
         return State(body, (), inner.synapses, memory)
 
     def rest(self, state: State, batch: int) -> State:
-        inner = self.rule.rest(_inner(state), batch + self.tasks * self.anchors)
-        return _outer(inner, state.memory)
+        inner = self.rule.rest(within(state), batch + self.tasks * self.anchors)
+        return around(inner, state.memory)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
         key_rule, key_sample = jax.random.split(key)
         memory, batch = state.memory, len(inputs.values)
         (anchors, _), _ = memory["past"].flat()
         both = with_rows(inputs, anchors)
-        inner, outputs = self.rule.predict(_inner(state), both, key=key_rule)
+        inner, outputs = self.rule.predict(within(state), both, key=key_rule)
         sample = met(memory["sample"], inputs.known, key=key_sample)
         memory = memory | {"sample": sample, "outputs": outputs[batch:]}
-        return _outer(inner, memory), outputs[:batch]
+        return around(inner, memory), outputs[:batch]
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         memory, clock = state.memory, state.memory["clock"]
         (_, frozen), held = memory["past"].flat()
         errors = self.invariance.errors(memory["outputs"], frozen, held, clock)
         heard = with_errors(feedback, errors)
-        inner = self.rule.receive(_inner(state), heard, key=key)
-        return _outer(inner, memory | {"clock": clock.told(feedback.boundary)})
+        inner = self.rule.receive(within(state), heard, key=key)
+        return around(inner, memory | {"clock": clock.told(feedback.boundary)})
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         key_rule, key_end = jax.random.split(key)
-        memory, inner = state.memory, _inner(state)
+        memory, inner = state.memory, within(state)
         (inputs, _), held = memory["past"].flat()
         before, adapted = weights_of(inner), self.rule.adapt(inner, key=key_rule)
         after = self.direction.step(
@@ -140,7 +140,7 @@ class InvariantPath(AbstractRule):
         )
         anchored = Anchored(self.rule, inner, inputs, held)
         after = self.invariance.bent(before, after, anchored, memory["invariance"])
-        outer = _outer(with_weights(adapted, after), memory)
+        outer = around(with_weights(adapted, after), memory)
         memory = jax.lax.cond(
             memory["clock"].ends,
             lambda: self._ended(outer, key=key_end),
@@ -153,7 +153,7 @@ class InvariantPath(AbstractRule):
         """The memory once a task has ended: its sample become anchors, outputs frozen."""
         key_predict, key_keep = jax.random.split(key)
         memory, sample = state.memory, state.memory["sample"]
-        rested = self.rule.rest(_inner(state), self.anchors)
+        rested = self.rule.rest(within(state), self.anchors)
         seen, outputs = self.rule.predict(rested, Clamped.full(sample.rows), key=key_predict)
         kept = self.invariance.remember(memory["invariance"], seen, sample.held, key=key_keep)
         return memory | {
@@ -162,13 +162,3 @@ class InvariantPath(AbstractRule):
             "invariance": kept,
             "direction": self.direction.remember(memory["direction"], weights_of(state)),
         }
-
-
-def _inner(state: State) -> State:
-    """The network as the rule within knows it."""
-    return State(state.body, state.neurons, state.synapses, state.memory["rule"])
-
-
-def _outer(inner: State, memory: dict) -> State:
-    """The network with all that is kept besides."""
-    return State(inner.body, inner.neurons, inner.synapses, memory | {"rule": inner.memory})
