@@ -2,6 +2,7 @@
 
 from ..rules import Registry
 from ._cache import use_cache as use_cache
+from ._continual import continual_v0 as continual_v0
 from ._entry import Entry as Entry
 from ._entry import entry as entry
 from ._evaluate import evaluate as evaluate
@@ -17,6 +18,8 @@ from ._remembered import remembered as remembered
 from ._report import Report as Report
 from ._report import Summary as Summary
 from ._result import Result as Result
+from ._retention import Retention as Retention
+from ._retention import retention as retention
 from ._smoke import smoke_v0 as smoke_v0
 from ._statistics import Interval as Interval
 from ._statistics import bootstrap as bootstrap
@@ -27,7 +30,13 @@ from ._tables import tables as tables
 from ._training import unseen_in as unseen_in
 
 SUITES: Registry[Suite] = Registry(
-    "suite", {"smoke-v0": smoke_v0, "lite-v0": lite_v0, "race-v0": race_v0}
+    "suite",
+    {
+        "smoke-v0": smoke_v0,
+        "lite-v0": lite_v0,
+        "race-v0": race_v0,
+        "continual-v0": continual_v0,
+    },
 )
 register = SUITES.register
 suite = SUITES.make

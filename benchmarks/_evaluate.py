@@ -13,6 +13,7 @@ from ._reference import Reference
 from ._reference import reference as frozen
 from ._report import Report
 from ._result import Result
+from ._retention import retention
 from ._suite import SPLITS, Suite, check_seeds
 
 _PARTS = ("test", "validation")
@@ -37,8 +38,8 @@ def evaluate(
 
     In each setting each rule lives one life per seed, from `jax.random.key(seed)`, so
     that all rules meet the same worlds. Networks are tested after ten presentations,
-    log-spaced from the first to the last. This is the one place that opens the test
-    part; use `part="validation"` while tuning or choosing.
+    log-spaced from the first to the last, and after each task if there are several. This is
+    the one place that opens the test part; use `part="validation"` while tuning or choosing.
 
     Rules of equal structure and problems of equal shape share a compilation.
 
@@ -135,17 +136,23 @@ def _run(
     *,
     upper: float,
 ) -> Result:
-    times = log_spaced(problem.presentations)
+    times = tuple(sorted({*log_spaced(problem.presentations), *problem.ends}))
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     record = lives(rule, problem, keys=keys, part=part, tests=times)
+    kept = None
+    if problem.ends:
+        after = [times.index(end) for end in problem.ends]
+        weights = np.asarray(record.tests.weight[0, -1], float)
+        kept = retention(np.asarray(record.tests.score[:, after], float), weights)
     return Result(
         times=times,
-        held_out=np.asarray(record.tests.score, float),
+        held_out=np.asarray(record.overall.score, float),
         stream=np.asarray(record.scores, float),
         weights=np.asarray(record.weights, float),
         diverged=np.asarray(record.diverged),
         chance=float(problem.chance.score),
         upper=upper,
+        retention=kept,
     )
 
 

@@ -196,7 +196,10 @@ def _summary(summary: Summary) -> dict[str, Any]:
 
 
 def _result(result: Result) -> dict[str, Any]:
+    kept = result.retention
+    told = {} if kept is None else {"retention": _plain_each(kept._asdict())}
     return {
+        **told,
         "chance": _plain(result.chance),
         "upper": _plain(result.upper),
         "times": list(result.times),
@@ -213,6 +216,10 @@ def _result(result: Result) -> dict[str, Any]:
         "failures": result.failures,
         "clipped": result.clipped,
     }
+
+
+def _plain_each(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(values: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ._retention import Retention
 from ._statistics import area
 
 BOUNDS = (-0.5, 2.0)  # of normalised scores
@@ -24,6 +25,7 @@ class Result:
     - `diverged`: which lives diverged, shape `(seeds,)`; from then on they score chance.
     - `chance`: the score of knowing nothing, a normalised score of 0.
     - `upper`: the score that counts as a normalised score of 1.
+    - `retention`: of a problem of several tasks, how well it was kept.
     """
 
     times: tuple[int, ...]
@@ -33,6 +35,7 @@ class Result:
     diverged: Bool[np.ndarray, " seeds"]
     chance: float
     upper: float
+    retention: Retention | None = None
 
     @property
     def last(self) -> Float[np.ndarray, " seeds"]:

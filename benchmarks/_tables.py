@@ -36,7 +36,7 @@ def tables(report: Report) -> list[Table]:
     """
     made = []
     for split in report.settings:
-        made += [_scores(report, split), _curves(report, split)]
+        made += [_scores(report, split), *_retentions(report, split), _curves(report, split)]
     return [*made, _summary(report), _trained_on(report)]
 
 
@@ -71,6 +71,28 @@ def _scores(report: Report, split: str) -> Table:
                 end_section=row == len(results) - 1,
             )
     return table
+
+
+def _retentions(report: Report, split: str) -> list[Table]:
+    """How well what was learned was kept, if a problem has several tasks."""
+    table = _table(
+        f"Several tasks, {split} problems: what is left of each at the end",
+        "accuracy: mean over tasks; forgetting: best score on a task before the end less that "
+        "at the end; backward transfer: score at the end less that after its own task; means "
+        f"over {len(report.seeds)} seeds, ± their 95% intervals (Student's t)",
+    )
+    table.add_column("problem", style="bold", overflow="fold")
+    table.add_column("rule", overflow="fold")
+    for heading in ("accuracy", "forgetting", "backward transfer"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for setting in report.settings[split]:
+        kept = {rule: found[setting].retention for rule, found in report.results.items()}
+        known = {rule: values for rule, values in kept.items() if values is not None}
+        for row, (rule, values) in enumerate(known.items()):
+            told = [f"{_number(v.mean())} ± {_number(half_width(v))}" for v in values]
+            last = row == len(known) - 1
+            table.add_row("" if row else setting, rule, *told, end_section=last)
+    return [table] if table.row_count else []
 
 
 def _curves(report: Report, split: str) -> Table:
