@@ -6,6 +6,7 @@ from ._accepts import accepts as accepts
 from ._adam import Adam as Adam
 from ._affine import Affine as Affine
 from ._anti_hebb import AntiHebb as AntiHebb
+from ._away_from_start import AwayFromStart as AwayFromStart
 from ._base import AbstractRule as AbstractRule
 from ._base import Body as Body
 from ._base import Clamped as Clamped
@@ -26,6 +27,7 @@ from ._equilibrium_propagation import EquilibriumPropagation as EquilibriumPropa
 from ._exact import Exact as Exact
 from ._expression import Expression as Expression
 from ._feedback_alignment import FeedbackAlignment as FeedbackAlignment
+from ._fixed_mask import FixedMask as FixedMask
 from ._forgetting import ByActivity as ByActivity
 from ._forgetting import ByWeights as ByWeights
 from ._gated import Gated as Gated
@@ -48,6 +50,7 @@ from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
 from ._invariant_path import InvariantPath as InvariantPath
+from ._invariant_walk import InvariantWalk as InvariantWalk
 from ._layer_local import LayerLocal as LayerLocal
 from ._learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from ._learned_optimizer import learned_optimizer as _learned_optimizer
@@ -80,6 +83,7 @@ from ._sign_symmetric import SignSymmetric as SignSymmetric
 from ._signals import Signal as Signal
 from ._signals import Tier as Tier
 from ._sparse import sparse as sparse
+from ._sparse_pull import SparsePull as SparsePull
 from ._spelled import Spelled as Spelled
 from ._spelled import spelled as spelled
 from ._spelled import spelled_list as spelled_list
@@ -138,6 +142,7 @@ RULES: Registry[AbstractRule] = Registry(
         "learning-without-forgetting": LearningWithoutForgetting,
         "replay": Replay,
         "gradient-projection-memory": GradientProjectionMemory,
+        "invariant-walk": InvariantWalk,
     },
     AbstractRule,
 )

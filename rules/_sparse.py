@@ -1,9 +1,11 @@
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ._base import State
 
@@ -44,16 +46,38 @@ def sparse(state: State, sparsity: Float[Array, ""]) -> State:
 
         ```
     """
-    magnitudes = [_magnitude(state, layer) for layer in range(len(state.synapses))]
+    weights, body = [_weight(block) for block in state.synapses], state.body
+    keep = largest(weights, body.layers[:-1], sparsity, alive=body.alive)
+    synapses = tuple(
+        block | {"weight": jnp.where(k, block["weight"], 0.0)}
+        for block, k in zip(state.synapses, keep, strict=True)
+    )
+    return eqx.tree_at(lambda s: s.synapses, state, synapses)
+
+
+def largest(
+    weights: Sequence[Float[Array, "_rows _post"]],
+    inputs: Sequence[int],
+    sparsity: Float[Array, ""],
+    *,
+    alive: Sequence[Float[Array, " _n"]] | None = None,
+) -> list[Bool[Array, "_rows _post"]]:
+    """Which weights are not among the smallest of all blocks together; all biases are.
+
+    Rows of a block beyond its `inputs` are biases; `alive` is that of a body.
+    """
+    magnitudes = [jnp.abs(w[:n]) for w, n in zip(weights, inputs, strict=True)]
+    if alive is not None:
+        lives = [a[:, None] * b[None] > 0 for a, b in itertools.pairwise(alive)]
+        magnitudes = [jnp.where(x, m, -1.0) for x, m in zip(lives, magnitudes, strict=True)]
     together = jnp.concatenate([m.ravel() for m in magnitudes])
     living = (together >= 0).astype(together.dtype).sum()
     dead = together.size - living
     threshold = _ranked(together, dead + jnp.round(sparsity * living))
-    synapses = tuple(
-        block | {"weight": _kept(block["weight"], magnitude >= threshold)}
-        for block, magnitude in zip(state.synapses, magnitudes, strict=True)
-    )
-    return eqx.tree_at(lambda s: s.synapses, state, synapses)
+    return [
+        jnp.pad(m >= threshold, ((0, len(w) - len(m)), (0, 0)), constant_values=True)
+        for w, m in zip(weights, magnitudes, strict=True)
+    ]
 
 
 def _ranked(values: Float[Array, " n"], rank: Float[Array, ""]) -> Float[Array, ""]:
@@ -69,24 +93,11 @@ def _ranked(values: Float[Array, " n"], rank: Float[Array, ""]) -> Float[Array, 
     return jax.lax.fori_loop(0, _HALVINGS, halved, begun)[0]
 
 
-def _magnitude(state: State, layer: int) -> Float[Array, "pre post"]:
-    """Of the weights of a block, without biases; -1 where a neuron at either end is dead."""
-    block: Any = state.synapses[layer]
+def _weight(block: Any) -> Float[Array, "rows post"]:
     if not isinstance(block, dict) or "weight" not in block:
         held = ", ".join(sorted(block)) if isinstance(block, dict) else type(block).__name__
         raise ValueError(
             '`state` must hold a "weight" at each synapse, as that of `sgd` does; these '
             f"hold {held}."
         )
-    body = state.body
-    magnitude = jnp.abs(block["weight"][: body.layers[layer]])
-    if body.alive is None:
-        return magnitude
-    pre, post = body.alive[layer], body.alive[layer + 1]
-    return jnp.where(pre[:, None] * post[None] > 0, magnitude, -1.0)
-
-
-def _kept(weight: Float[Array, "rows post"], keep: Array) -> Float[Array, "rows post"]:
-    """The weights that are kept, and all biases."""
-    biases = jnp.ones((weight.shape[0] - keep.shape[0], weight.shape[1]), bool)
-    return jnp.where(jnp.concatenate([keep, biases]), weight, 0.0)
+    return block["weight"]
