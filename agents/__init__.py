@@ -14,10 +14,18 @@ from ._run import start as start
 from ._train import History as History
 from ._train import Trained as Trained
 from ._train import train as train
+from ._windowed import Windowed as Windowed
+from ._windowed import windowed as _windowed
 from .recipes import RECIPES as RECIPES
 
 AGENTS: Registry[AbstractAgent] = Registry(
-    "agent", {"cma-es": Evolution, "evolution": Evolution, "metagradient": MetaGradient}
+    "agent",
+    {
+        "cma-es": Evolution,
+        "evolution": Evolution,
+        "metagradient": MetaGradient,
+        "windowed": _windowed,
+    },
 )
 register = AGENTS.register
 make = AGENTS.make

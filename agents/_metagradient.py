@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import equinox as eqx
@@ -112,6 +112,29 @@ class MetaGradient(AbstractAgent):
     def update(
         self, rule: AbstractRule, problems: Sequence[AbstractProblem], search: Search
     ) -> tuple[Search, Generation]:
+        def record(mine: AbstractRule, problem: AbstractProblem, key: Key[Array, ""]):
+            record = live(mine, problem, key=key, segment=self.segment)
+            loss = stream_and_held_out(record, record.losses, record.tests.loss[-1])
+            return loss, record.diverged
+
+        return self.descended(rule, problems, search, record)
+
+    def descended(
+        self,
+        rule: AbstractRule,
+        problems: Sequence[AbstractProblem],
+        search: Search,
+        record: Callable[..., tuple[Float[Array, ""], Bool[Array, ""]]],
+    ) -> tuple[Search, Generation]:
+        """One meta-step down the gradient of any loss of a life.
+
+        Args:
+            rule: gives the structure.
+            problems: on which it lives.
+            search: how far it has come.
+            record: a function of a rule, a problem and a key: the loss of a life, and
+                whether it diverged.
+        """
         import optax
 
         vector = search.progress["genome"]
@@ -130,10 +153,8 @@ class MetaGradient(AbstractAgent):
 
         def life(problem: AbstractProblem, key: Key[Array, ""]):
             def loss(vector: Float[Array, " genes"]):
-                mine = with_genome(rule, vector)
-                record = live(mine, problem, key=key, segment=self.segment)
-                loss = stream_and_held_out(record, record.losses, record.overall.loss[-1])
-                return loss / problem.chance.loss, record.diverged
+                loss, diverged = record(with_genome(rule, vector), problem, key)
+                return loss / problem.chance.loss, diverged
 
             return jax.value_and_grad(loss, has_aux=True)(vector)
 

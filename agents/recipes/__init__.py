@@ -7,6 +7,7 @@ from ._learned_optimizer import learned_optimizer as learned_optimizer
 from ._metagradient import adam_metagradient as adam_metagradient
 from ._metagradient import blur_metagradient as blur_metagradient
 from ._metagradient import sgd_metagradient as sgd_metagradient
+from ._remembering import remembering as remembering
 from ._vsml import vsml as vsml
 
 RECIPES: Registry[Run] = Registry(
@@ -17,6 +18,7 @@ RECIPES: Registry[Run] = Registry(
         "sgd-metagradient": sgd_metagradient,
         "adam-metagradient": adam_metagradient,
         "vsml": vsml,
+        "remembering": remembering,
         "learned-optimizer": learned_optimizer,
     },
 )

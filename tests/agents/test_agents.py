@@ -11,6 +11,7 @@ SMALL = {
     "cma-es": {"population": 4, "lives": 2},
     "evolution": {"population": 4, "lives": 2},
     "metagradient": {"lives": 2},
+    "windowed": {"lives": 2, "width": 2, "recall": 1},
 }
 
 
