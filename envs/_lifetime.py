@@ -69,7 +69,15 @@ class Lifetime(eqx.Module):
 
 
 def born(rule: AbstractRule, problem: AbstractProblem, *, key: Key[Array, ""]) -> Life:
-    """A new-born network in a new world."""
+    """A new-born network in a new world.
+
+    Raises:
+        ValueError: if tasks end and are too short for what the rule keeps of each.
+    """
+    if problem.ends:
+        starts = (0, *problem.ends[:-1])
+        shortest = min(end - start for start, end in zip(starts, problem.ends, strict=True))
+        rule.check_tasks(shortest * problem.batch)
     key_synapses, key_world, key_life = jax.random.split(key, 3)
     state = rule.rest(rule.init(problem.body, key=key_synapses), problem.batch)
     world = problem.reset(key=key_world)

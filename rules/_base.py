@@ -180,6 +180,10 @@ class AbstractRule(eqx.Module):
     def tier(self) -> Tier:
         """How local the rule is."""
 
+    def check_tasks(self, rows: int) -> None:
+        """Raises a `ValueError` unless tasks of so many rows are long enough for the rule."""
+        return
+
     @abc.abstractmethod
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         """Newborn synapses.

@@ -32,6 +32,16 @@ def check_reads_error(rule: AbstractRule) -> None:
         )
 
 
+def check_enough(rows: int, **kept: int) -> None:
+    """Raises a `ValueError` naming what is to be kept of a task if it has fewer rows."""
+    for name, size in kept.items():
+        if size > rows:
+            raise ValueError(
+                f"`{name}` must be at most {rows}, the rows of the shortest task, got {size}; "
+                "keep fewer or give the problem more presentations."
+            )
+
+
 def within(state: State, *own: str) -> State:
     """The network as the rule within knows it: without what synapses and neurons hold besides.
 

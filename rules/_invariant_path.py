@@ -9,7 +9,7 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._direction import AbstractDirection, NewTask
 from ._extra_rows import with_errors, with_rows
-from ._inner_rule import around, check_reads_error, inner_rule, within
+from ._inner_rule import around, check_enough, check_reads_error, inner_rule, within
 from ._invariance import AbstractInvariance, Anchored
 from ._named_invariance import named_invariance
 from ._past import Clock, Past
@@ -91,6 +91,9 @@ class InvariantPath(AbstractRule):
     @property
     def tier(self) -> Tier:
         return Tier.GLOBAL
+
+    def check_tasks(self, rows: int) -> None:
+        check_enough(rows, anchors=self.anchors)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)

@@ -9,7 +9,7 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._extra_rows import with_errors, with_rows
 from ._gene import gene, real
-from ._inner_rule import around, check_reads_error, inner_rule, within
+from ._inner_rule import around, check_enough, check_reads_error, inner_rule, within
 from ._past import Clock, Past, per_row
 from ._sample import empty, met
 from ._signals import Signal, Tier
@@ -72,6 +72,9 @@ class Replay(AbstractRule):
     @property
     def tier(self) -> Tier:
         return Tier.GLOBAL
+
+    def check_tasks(self, rows: int) -> None:
+        check_enough(rows, samples=self.samples)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)

@@ -160,3 +160,19 @@ def test_a_view_for_all_tasks_alike_is_refused():
 def test_the_number_of_permuted_tasks_is_checked(unchecked):
     with pytest.raises(ValueError, match="`tasks` must be a positive whole number, got 0"):
         pg.envs.permuted_digits(tasks=0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (pg.rules.InvariantPath("sgd", anchors=97), "anchors"),
+        (pg.rules.Replay("sgd", samples=97), "samples"),
+        (pg.rules.GradientProjectionMemory("sgd", samples=97), "samples"),
+    ],
+)
+def test_no_more_is_kept_of_a_task_than_it_has(rule, name):
+    """The shortest task has 6 presentations of 16 rows."""
+    problem, _, _ = lived("sequential", "fixed")
+    with pytest.raises(ValueError, match=f"`{name}` must be at most 96, .* got 97; keep fewer"):
+        pg.envs.born(rule, problem, key=KEY)
+    jax.eval_shape(lambda: pg.envs.born(type(rule)("sgd"), problem, key=KEY))
