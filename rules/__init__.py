@@ -23,6 +23,7 @@ from ._direction import NewTask as NewTask
 from ._elastic_weight_consolidation import (
     ElasticWeightConsolidation as ElasticWeightConsolidation,
 )
+from ._ensemble import Ensemble as Ensemble
 from ._equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
 from ._exact import Exact as Exact
 from ._expression import Expression as Expression

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._direction import AbstractDirection
 from ._gene import gene, real
-from ._inner_rule import check_reads_error, inner_rule
+from ._inner_rule import around, check_reads_error, inner_rule, within
 from ._past import Clock
 from ._signals import Signal, Tier
 from ._sparse_pull import SparsePull
@@ -93,11 +93,11 @@ class InvariantWalk(AbstractRule):
         return State(body, (), inner.synapses, memory)
 
     def rest(self, state: State, batch: int) -> State:
-        inner = self.rule.rest(_inner(state), batch)
+        inner = self.rule.rest(within(state, "missed"), batch)
         return _outer(inner, jnp.zeros((batch, state.body.layers[-1])), state.memory)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
-        inner, rows = _inner(state), len(inputs.values)
+        inner, rows = within(state, "missed"), len(inputs.values)
         start = self.rule.rest(with_weights(inner, state.memory["start"]), rows)
         _, frozen = self.rule.predict(start, inputs, key=key)
         predicted, outputs = self.rule.predict(inner, inputs, key=key)
@@ -108,11 +108,11 @@ class InvariantWalk(AbstractRule):
         memory, clock, missed = state.memory, state.memory["clock"], state.neurons[-1]["missed"]
         imitated = jnp.where(clock.ended > 0, self.weight * missed, 0.0)
         heard = dataclasses.replace(feedback, error=feedback.error + imitated)
-        inner = self.rule.receive(_inner(state), heard, key=key)
+        inner = self.rule.receive(within(state, "missed"), heard, key=key)
         return _outer(inner, missed, memory | {"clock": clock.told(feedback.boundary)})
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        memory, clock, inner = state.memory, state.memory["clock"], _inner(state)
+        memory, clock, inner = state.memory, state.memory["clock"], within(state, "missed")
         adapted = self.rule.adapt(inner, key=key)
         weights = self.direction.step(
             weights_of(inner), weights_of(adapted), memory["direction"], clock
@@ -128,16 +128,7 @@ class InvariantWalk(AbstractRule):
         return _outer(with_weights(adapted, weights), missed, memory)
 
 
-def _inner(state: State) -> State:
-    """The network as the rule within knows it."""
-    neurons = state.neurons
-    if neurons:  # newborn networks have none
-        top = {name: x for name, x in neurons[-1].items() if name != "missed"}
-        neurons = (*neurons[:-1], top)
-    return State(state.body, neurons, state.synapses, state.memory["rule"])
-
-
 def _outer(inner: State, missed: Float[Array, "batch outputs"], memory: dict) -> State:
     """The network with all that is kept besides."""
     neurons = (*inner.neurons[:-1], inner.neurons[-1] | {"missed": missed})
-    return State(inner.body, neurons, inner.synapses, memory | {"rule": inner.memory})
+    return around(State(inner.body, neurons, inner.synapses, inner.memory), memory)
