@@ -27,7 +27,9 @@ class Robust(AbstractProblem[Stream]):
     moves every raw input so that the loss grows, each entry by at most $\epsilon$ times the
     range of the raw inputs of the train part and never out of this range: the pixels of an
     image by $\epsilon$ of the way from black to white. Loss and score are those of the
-    attacked inputs. Gradients by the weights take what the attack did as given.
+    attacked inputs. Gradients by the weights take what the attack did as given. An attack
+    follows the gradient of the loss: large outputs, whose loss saturates, hide it, and a score
+    with them says less than it seems to.
 
     **Arguments:**
 
