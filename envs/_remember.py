@@ -160,11 +160,11 @@ class Remember(AbstractProblem[Album]):
             )
 
     @property
-    def batch(self) -> int:
+    def batch(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return 1
 
     @property
-    def chance(self) -> Outcome:
+    def chance(self) -> Outcome:  # pyright: ignore[reportIncompatibleVariableOverride]
         return chance(math.log(2.0), 0.0)
 
     @property

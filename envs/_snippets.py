@@ -53,7 +53,16 @@ def remember(
     """
     check_lengths(bits, snippet, stored, delay, cue)
     life = (3 * stored) * snippet + delay if presentations is None else presentations
-    return Remember(_body(bits, hidden), bits, snippet, stored, delay, cue, life, place)
+    return Remember(  # pyright: ignore[reportCallIssue]
+        body=_body(bits, hidden),
+        bits=bits,
+        snippet=snippet,
+        stored=stored,
+        delay=delay,
+        cue=cue,
+        presentations=life,
+        place=place,
+    )
 
 
 def remember_digits(
@@ -103,16 +112,17 @@ def remember_digits(
         raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
     bits = _PIXELS // snippet
     check_lengths(bits, snippet, stored, delay, cue)
+    life = (3 * stored) * snippet + delay if presentations is None else presentations
     images = getattr(digits(), _PARTS[part]).inputs >= jnp.uint8(_INK)
-    return Remember(
-        _body(bits, hidden),
-        bits,
-        snippet,
-        stored,
-        delay,
-        cue,
-        (3 * stored) * snippet + delay if presentations is None else presentations,
-        place,
+    return Remember(  # pyright: ignore[reportCallIssue]
+        body=_body(bits, hidden),
+        bits=bits,
+        snippet=snippet,
+        stored=stored,
+        delay=delay,
+        cue=cue,
+        presentations=life,
+        place=place,
         patterns=images.reshape(-1, snippet, bits),
     )
 
@@ -120,7 +130,7 @@ def remember_digits(
 def _body(bits: int, hidden: tuple[int, ...] | int) -> Body:
     """Layers, or one population with so many neurons more than bits."""
     if isinstance(hidden, bool) or not isinstance(hidden, int):
-        return layered((bits, bits), hidden)
+        return layered((bits, bits), hidden)  # pyright: ignore[reportArgumentType]
     if hidden < 0:
         raise ValueError(f"`hidden` must be at least 0, got {hidden}.")
     return Body((bits + hidden,))

@@ -44,7 +44,7 @@ class Places(NamedTuple):
 
 def ends_of(body: Body) -> list[tuple[int, int]]:
     """The sizes of the two layers that each block joins."""
-    return list(itertools.pairwise(body.layers)) or [body.layers * 2]
+    return list(itertools.pairwise(body.layers)) or [(body.layers[0], body.layers[0])]
 
 
 class Plan:

@@ -29,7 +29,7 @@ OTHERS = (*CLASSICAL, "remembering, recurrent", "untrained, recurrent")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--generations", type=int, default=2000)
+    parser.add_argument("--generations", type=int, default=1000)
     generations = parser.parse_args().generations
     pg.benchmarks.use_cache()
     everyone = contestants()

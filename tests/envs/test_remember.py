@@ -257,7 +257,15 @@ def test_digits_that_there_are_not_are_refused(options, message, unchecked):
 @pytest.mark.parametrize("layers", [(5, 6), (6, 5), (5,), (7, 7)])
 def test_a_body_without_a_neuron_for_each_bit_is_refused(layers):
     with pytest.raises(ValueError, match="`body` must have 6 inputs and outputs"):
-        Remember(Body(layers), BITS, 1, 2, 0, 0.5, 6)
+        Remember(
+            body=Body(layers),
+            bits=BITS,
+            snippet=1,
+            stored=2,
+            delay=0,
+            cue=0.5,
+            presentations=6,
+        )
 
 
 def test_an_unknown_way_to_start_is_refused(problem, unchecked):

@@ -103,7 +103,8 @@ def task(body: Body) -> pg.envs.Classification:
 
 def memory(body: Body) -> pg.envs.Remember:
     """What a rule that refuses layers lives in."""
-    return pg.envs.Remember(body, INPUTS, 1, PRESENTATIONS - 2, 2, 0.5, PRESENTATIONS)
+    sizes = {"bits": INPUTS, "snippet": 1, "stored": PRESENTATIONS - 2, "delay": 2}
+    return pg.envs.Remember(body=body, cue=0.5, presentations=PRESENTATIONS, **sizes)
 
 
 def problems(rule) -> tuple[pg.envs.AbstractProblem, pg.envs.AbstractProblem]:
