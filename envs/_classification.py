@@ -163,6 +163,16 @@ class Classification(AbstractProblem[Stream]):
         return rows_at(world.order, world.time)
 
 
+def evenly_scaled(problem: Classification) -> Classification:
+    """The same problem with all inputs divided by one deviation, that of all together.
+
+    Pixels that are nearly always 0 are then no louder than others where they are not.
+    """
+    raw = np.asarray(problem.train.inputs, float)
+    together = jnp.full_like(problem.deviation, np.sqrt(np.square(raw.std(0)).mean()))
+    return eqx.tree_at(lambda p: p.deviation, problem, together)
+
+
 def _check_parts(**parts: Examples) -> None:
     """Raises a `ValueError` naming the part that does not fit."""
     classes = np.unique(np.asarray(parts["train"].classes))

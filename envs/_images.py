@@ -1,13 +1,12 @@
 import functools
 from typing import Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..rules._check_sizes import check_sizes
-from ._classification import Classification, Examples, View
+from ._classification import Classification, Examples, View, evenly_scaled
 from ._image_sources import FASHION_MNIST, MNIST, Source, image_set, images_in_wheel
 from ._tables import layered
 
@@ -117,10 +116,7 @@ def _problem(
     body = layered((side * side, 10), hidden)
     parts = _parts(name, which, side, download)
     sizes = {"batch": batch, "presentations": presentations}
-    problem = Classification(*parts, body=body, view=view, **sizes)
-    together = jnp.sqrt(np.square(np.asarray(parts[0].inputs, float).std(0)).mean())
-    together = jnp.full_like(problem.deviation, together)
-    return eqx.tree_at(lambda p: p.deviation, problem, together)
+    return evenly_scaled(Classification(*parts, body=body, view=view, **sizes))
 
 
 def resized(images: np.ndarray, side: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 from typing import Literal
 
 from ..rules._check_sizes import check_sizes
-from ._classification import Classification
+from ._classification import Classification, evenly_scaled
 from ._continual import Continual, Order
 from ._images import mnist
 from ._tables import digits
@@ -19,7 +19,8 @@ def permuted_digits(
     """All ten digits in each task, with the pixels of each permuted in another way.
 
     Data and parts are those of [`digits`][plasticgym.envs.digits], what is tested that of
-    [`Continual`][plasticgym.envs.Continual].
+    [`Continual`][plasticgym.envs.Continual]. Pixels are centred each by its own mean and
+    divided by the deviation of all together, as those of MNIST.
 
     Args:
         hidden: sizes of the hidden layers.
@@ -43,7 +44,7 @@ def permuted_digits(
         ```
     """
     base = digits(hidden=hidden, batch=batch, presentations=presentations, side=side)
-    return _permuted(base, tasks, order)
+    return _permuted(evenly_scaled(base), tasks, order)
 
 
 def permuted_mnist(

@@ -1,5 +1,6 @@
 from typing import Literal
 
+from ._classification import evenly_scaled
 from ._continual import Continual, Order
 from ._images import mnist
 from ._tables import digits
@@ -19,7 +20,8 @@ def split_digits(
     """The digits 0 to 4 and then 5 to 9, or other tasks, with one set of ten outputs.
 
     Data and parts are those of [`digits`][plasticgym.envs.digits], what is tested that of
-    [`Continual`][plasticgym.envs.Continual].
+    [`Continual`][plasticgym.envs.Continual]. Pixels are centred each by its own mean and
+    divided by the deviation of all together, as those of MNIST.
 
     Args:
         hidden: sizes of the hidden layers.
@@ -43,7 +45,7 @@ def split_digits(
         ```
     """
     base = digits(hidden=hidden, batch=batch, presentations=presentations, side=side)
-    return Continual(base, tasks, order=order)
+    return Continual(evenly_scaled(base), tasks, order=order)
 
 
 def split_mnist(

@@ -176,3 +176,11 @@ def test_no_more_is_kept_of_a_task_than_it_has(rule, name):
     with pytest.raises(ValueError, match=f"`{name}` must be at most 96, .* got 97; keep fewer"):
         pg.envs.born(rule, problem, key=KEY)
     jax.eval_shape(lambda: pg.envs.born(type(rule)("sgd"), problem, key=KEY))
+
+
+@pytest.mark.parametrize("build", [pg.envs.split_digits, pg.envs.permuted_digits])
+def test_pixels_keep_their_relative_scale(build):
+    base = build().problem
+    raw = np.asarray(base.train.inputs, np.float64)
+    np.testing.assert_allclose(base.mean, raw.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(base.deviation, np.sqrt(raw.var(0).mean()), rtol=1e-5)
