@@ -53,20 +53,20 @@ class Method(NamedTuple):
 
 PROBLEMS = {
     "split-digits": Trial(
-        "SplitDigits-v0", {"hidden": (64, 32), "batch": 64, "presentations": 1200}, 1, 4, 16
+        "SplitDigits-v0", {"hidden": (64, 32), "batch": 64, "presentations": 1200}, 1, 2, 10
     ),
     "permuted-digits": Trial(
         "PermutedDigits-v0",
         {"hidden": (100, 100), "batch": 64, "presentations": 3000},
         4,
-        2,
+        1,
         10,
     ),
     "split-mnist": Trial(
         "SplitMnist-v0",
         {"hidden": (100, 50), "batch": 64, "presentations": 1200, "side": 14},
         1,
-        4,
+        2,
         10,
     ),
 }
