@@ -15,6 +15,7 @@ from plasticgym.envs import Remember
 
 STORED, DELAYS = (4, 8, 12, 16, 20, 24, 32, 48, 64), (0, 16)
 SETTINGS = [(n, delay) for n in STORED for delay in DELAYS]
+KNOWN = 0.55  # the accuracy from which on a share of it that is kept says something
 CHOICE, SEEDS = range(8000, 8016), range(9000, 9016)
 
 
@@ -65,7 +66,7 @@ def row(who, best, found):
         cell(now.stored),
         cell(now.unseen),
         cell(then.stored),
-        f"{kept[0]:.2f} ({kept[1]:.2f} to {kept[2]:.2f})",
+        f"{kept[0]:.2f} ({kept[1]:.2f} to {kept[2]:.2f})" if now.stored.mean() > KNOWN else "-",
     ]
 
 
