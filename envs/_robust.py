@@ -10,7 +10,7 @@ from ..rules import Body, Clamped, real
 from ..rules._registry import near
 from ._attacks import FGSM, PGD, AbstractAttack
 from ._base import AbstractProblem, Frozen, Outcome, Part
-from ._classification import Classification, Stream
+from ._classification import Classification, Stream, evenly_scaled
 from ._images import mnist
 from ._supervised import position_of
 from ._tables import digits
@@ -55,36 +55,28 @@ class Robust(AbstractProblem[Stream]):
 
     problem: Classification
     attack: AbstractAttack
-    epsilon: Float[Array, ""] = eqx.field(converter=real)
+    epsilon: Float[Array, ""]
+    chance: Outcome
+    body: Body
+    batch: int = eqx.field(static=True)
+    presentations: int = eqx.field(static=True)
 
-    def __check_init__(self):
-        if not isinstance(self.problem, Classification):
-            kind = type(self.problem).__name__
+    def __init__(
+        self,
+        problem: Classification,
+        attack: AbstractAttack,
+        epsilon: float | Float[Array, ""],
+    ):
+        if not isinstance(problem, Classification):
+            kind = type(problem).__name__
             raise ValueError(f"`problem` must be a Classification, got {kind}.")
-        if not isinstance(self.attack, AbstractAttack):
-            raise ValueError(f"`attack` must be an attack such as PGD(), got {self.attack!r}.")
-        if not isinstance(self.epsilon, Tracer) and not 0 < self.epsilon <= 1:
-            raise ValueError(f"`epsilon` must lie in (0, 1], got {self.epsilon}.")
-
-    @property
-    def body(self) -> Body:
-        """That of `problem`."""
-        return self.problem.body
-
-    @property
-    def batch(self) -> int:
-        """That of `problem`."""
-        return self.problem.batch
-
-    @property
-    def presentations(self) -> int:
-        """That of `problem`."""
-        return self.problem.presentations
-
-    @property
-    def chance(self) -> Outcome:
-        """That of `problem`."""
-        return self.problem.chance
+        if not isinstance(attack, AbstractAttack):
+            raise ValueError(f"`attack` must be an attack such as PGD(), got {attack!r}.")
+        if not isinstance(epsilon, Tracer) and not 0 < epsilon <= 1:
+            raise ValueError(f"`epsilon` must lie in (0, 1], got {epsilon}.")
+        self.problem, self.attack, self.epsilon = problem, attack, real(epsilon)
+        self.body, self.chance = problem.body, problem.chance
+        self.batch, self.presentations = problem.batch, problem.presentations
 
     def reset(self, *, key: Key[Array, ""]) -> Stream:
         return self.problem.reset(key=key)
@@ -160,7 +152,4 @@ def robust(
         if name not in known:
             raise ValueError(f"unknown `{argument}` {name!r}; {near(name, list(known))}")
     problem = _SETS[images](hidden=hidden, batch=batch, presentations=presentations)
-    together = jnp.sqrt(problem.train.inputs.astype(float).var(0).mean())
-    together = jnp.full_like(problem.deviation, together)
-    problem = eqx.tree_at(lambda p: p.deviation, problem, together)
-    return Robust(problem, _ATTACKS[attack](), epsilon)
+    return Robust(evenly_scaled(problem), _ATTACKS[attack](), epsilon)

@@ -66,38 +66,27 @@ class Sparsify(AbstractProblem[Thinning]):
     """
 
     problem: AbstractProblem
-    sparsity: Float[Array, ""] = eqx.field(converter=real)
-    dense: int = eqx.field(static=True, kw_only=True)
+    sparsity: Float[Array, ""]
+    chance: Outcome
+    body: Body
+    batch: int = eqx.field(static=True)
+    presentations: int = eqx.field(static=True)
+    dense: int = eqx.field(static=True)
 
-    def __check_init__(self):
-        check_sizes(dense=self.dense)
-        if self.dense > self.presentations:
+    def __init__(
+        self, problem: AbstractProblem, sparsity: float | Float[Array, ""], *, dense: int
+    ):
+        check_sizes(dense=dense)
+        if dense > problem.presentations:
             raise ValueError(
                 "`dense` must be at most the presentations of a life, "
-                f"{self.presentations}, got {self.dense}."
+                f"{problem.presentations}, got {dense}."
             )
-        if not isinstance(self.sparsity, Tracer) and not 0 < self.sparsity < 1:
-            raise ValueError(f"`sparsity` must lie strictly in (0, 1), got {self.sparsity}.")
-
-    @property
-    def body(self) -> Body:
-        """That of `problem`."""
-        return self.problem.body
-
-    @property
-    def batch(self) -> int:
-        """That of `problem`."""
-        return self.problem.batch
-
-    @property
-    def presentations(self) -> int:
-        """That of `problem`."""
-        return self.problem.presentations
-
-    @property
-    def chance(self) -> Outcome:
-        """That of `problem`."""
-        return self.problem.chance
+        if not isinstance(sparsity, Tracer) and not 0 < sparsity < 1:
+            raise ValueError(f"`sparsity` must lie strictly in (0, 1), got {sparsity}.")
+        self.problem, self.sparsity, self.dense = problem, real(sparsity), dense
+        self.body, self.chance = problem.body, problem.chance
+        self.batch, self.presentations = problem.batch, problem.presentations
 
     def reset(self, *, key: Key[Array, ""]) -> Thinning:
         return Thinning(self.problem.reset(key=key), jnp.zeros((), int))

@@ -1,7 +1,5 @@
 """Attacks on inputs, and problems that test under them."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -162,7 +160,7 @@ def test_parts_of_the_wrong_kind_are_refused(problem, unchecked):
     with pytest.raises(
         ValueError, match=r"`attack` must be an attack such as PGD\(\), got 'pgd'"
     ):
-        dataclasses.replace(problem, attack="pgd")
+        Robust(problem.problem, "pgd", 0.1)
     with pytest.raises(ValueError, match="unknown `images` 'digit'; did you mean 'digits'"):
         pg.envs.robust("digit")
     with pytest.raises(ValueError, match="`steps` must be a positive whole number, got 0"):
