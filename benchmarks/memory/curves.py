@@ -1,6 +1,6 @@
 """Beyond what a genome was made on: python benchmarks/memory/curves.py
 
-The remembering rule in one population, and the best classical rule beside it, on random
+The remembering rule in one population, and the projection (which settles once), on random
 patterns: up to twice as many stored as there are neurons, up to six times the delay, and
 half, twice and four times the bits, with a quarter as many stored.
 
