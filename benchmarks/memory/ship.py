@@ -36,7 +36,7 @@ def main():
         GENOME,
         rules["trained"],
         name="remembering",
-        options=found.options,
+        options={"genome": "projection"},  # of its structure, in the default topology
         provenance={**found.provenance, "bits per float, validation": scores},
     )
 
