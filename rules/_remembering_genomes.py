@@ -9,7 +9,7 @@ from ._affine import Affine
 from ._base import AbstractRule
 from ._check_sizes import check_sizes
 from ._gated import Gated
-from ._genome_file import load_genome, shipped_genome
+from ._genome_file import load_genome
 from ._registry import Registry, near
 from ._remembering import Remembering
 from ._synapse_change import FactorisedChange, GeneralChange
@@ -19,6 +19,7 @@ _TYPES, _FLAGS = 3, 2
 _VALUE, _MISSED, _LOAD, _LOGIT = range(4)  # what entries of a body are written to hold
 _OPEN = 5.0  # a gate that lets nearly everything through
 _SCALE = 3.0  # of what a body is to hold in its linear range
+_TRAINED = Path(__file__).parent / "genomes" / "remembering-recurrent.safetensors"
 _FORMS = {"factorised": FactorisedChange, "general": GeneralChange}
 
 
@@ -34,8 +35,8 @@ def remembering(
     """The remembering rule with a genome by name: `rules.make("remembering", genome=...)`.
 
     Args:
-        genome: `"shipped"`, the one that comes with the package; `"projection"`, written
-            down; `"random"` (see the function of that name); or a genome file.
+        genome: `"shipped"`, the one that comes with the package: trained in one population,
+            where it was not, in layers, `"projection"`; `"projection"`, written down; `"random"` (see the function of that name); or a genome file.
         topology: `"feed-forward"` or `"bidirectional"` for layers, `"recurrent"` or
             `"sparse-recurrent"` for one population. One genome serves all of them.
         topology_options: of the topology, such as `{"ticks": 3}`.
@@ -60,8 +61,8 @@ def remembering(
     elif options:
         raise ValueError(f"the genome {genome!r} takes no options, got {sorted(options)}.")
     elif genome == "shipped":
-        path = shipped_genome("remembering")
-        rule = projection() if path is None else load_genome(path, expected="remembering")
+        population = topology in ("recurrent", "sparse-recurrent")
+        rule = load_genome(_TRAINED, expected="remembering") if population else projection()
     elif Path(genome).suffix == ".safetensors":
         rule = load_genome(genome, expected="remembering")
     else:

@@ -1,7 +1,7 @@
 """Ships the trained remembering rule: python benchmarks/memory/ship.py FOLDER
 
 FOLDER is what `plasticgym train --recipe remembering --out FOLDER` left. Its genome goes to
-rules/genomes/remembering.safetensors with the bits per float that it remembers of random
+rules/genomes/remembering-recurrent.safetensors with the bits per float that it remembers of random
 patterns and of digits on the *validation* part, 16 seeds, at the number stored at which it
 remembers most, beside those of the genome at which its training began.
 """
@@ -12,7 +12,12 @@ from pathlib import Path
 import plasticgym as pg
 from plasticgym.benchmarks import remembered
 
-GENOME = Path(__file__).resolve().parents[2] / "rules" / "genomes" / "remembering.safetensors"
+GENOME = (
+    Path(__file__).resolve().parents[2]
+    / "rules"
+    / "genomes"
+    / "remembering-recurrent.safetensors"
+)
 SEEDS, STORED = range(8100, 8116), (8, 16, 24, 32, 40, 48)
 PROBLEMS = {
     "random patterns": lambda: pg.envs.remember(bits=64, stored=48, delay=0, hidden=0),
@@ -36,7 +41,7 @@ def main():
         GENOME,
         rules["trained"],
         name="remembering",
-        options={"genome": "projection"},  # of its structure, in the default topology
+        options={"genome": "projection", "topology": "recurrent"},
         provenance={**found.provenance, "bits per float, validation": scores},
     )
 
