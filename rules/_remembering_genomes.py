@@ -36,9 +36,10 @@ def remembering(
 
     Args:
         genome: `"shipped"`, the one that comes with the package: trained in one population,
-            where it was not, in layers, `"projection"`; `"projection"`, written down; `"random"` (see the function of that name); or a genome file.
+            where it was not, in layers, `"projection"`; `"projection"`, written down;
+            `"random"` (see the function of that name); or a genome file.
         topology: `"feed-forward"` or `"bidirectional"` for layers, `"recurrent"` or
-            `"sparse-recurrent"` for one population. One genome serves all of them.
+            `"sparse-recurrent"` for one population. Any genome lives in all of them.
         topology_options: of the topology, such as `{"ticks": 3}`.
         options: of the function that makes the genome.
 
