@@ -19,7 +19,11 @@ _TYPES, _FLAGS = 3, 2
 _VALUE, _MISSED, _LOAD, _LOGIT = range(4)  # what entries of a body are written to hold
 _OPEN = 5.0  # a gate that lets nearly everything through
 _SCALE = 3.0  # of what a body is to hold in its linear range
-_TRAINED = Path(__file__).parent / "genomes" / "remembering-recurrent.safetensors"
+_GENOMES = Path(__file__).parent / "genomes"
+_TRAINED = {
+    "shipped": _GENOMES / "remembering-recurrent.safetensors",
+    "patterns": _GENOMES / "remembering-patterns.safetensors",
+}
 _FORMS = {"factorised": FactorisedChange, "general": GeneralChange}
 
 
@@ -36,8 +40,8 @@ def remembering(
 
     Args:
         genome: `"shipped"`, the one that comes with the package: trained in one population,
-            where it was not, in layers, `"projection"`; `"projection"`, written down;
-            `"random"` (see the function of that name); or a genome file.
+            where it was not, in layers, `"projection"`; `"patterns"`, at which the last
+            part of its training began; `"projection"`, written down; `"random"` (see the function of that name); or a genome file.
         topology: `"feed-forward"` or `"bidirectional"` for layers, `"recurrent"` or
             `"sparse-recurrent"` for one population. Any genome lives in all of them.
         topology_options: of the topology, such as `{"ticks": 3}`.
@@ -61,9 +65,10 @@ def remembering(
         rule = STARTS.make(genome, **options)
     elif options:
         raise ValueError(f"the genome {genome!r} takes no options, got {sorted(options)}.")
-    elif genome == "shipped":
-        population = topology in ("recurrent", "sparse-recurrent")
-        rule = load_genome(_TRAINED, expected="remembering") if population else projection()
+    elif genome == "shipped" and not topology.endswith("recurrent"):
+        rule = projection()
+    elif genome in _TRAINED:
+        rule = load_genome(_TRAINED[genome], expected="remembering")
     elif Path(genome).suffix == ".safetensors":
         rule = load_genome(genome, expected="remembering")
     else:

@@ -8,6 +8,7 @@ from ._metagradient import adam_metagradient as adam_metagradient
 from ._metagradient import blur_metagradient as blur_metagradient
 from ._metagradient import sgd_metagradient as sgd_metagradient
 from ._remembering import remembering as remembering
+from ._remembering import remembering_digits as remembering_digits
 from ._vsml import vsml as vsml
 
 RECIPES: Registry[Run] = Registry(
@@ -19,6 +20,7 @@ RECIPES: Registry[Run] = Registry(
         "adam-metagradient": adam_metagradient,
         "vsml": vsml,
         "remembering": remembering,
+        "remembering-digits": remembering_digits,
         "learned-optimizer": learned_optimizer,
     },
 )

@@ -1,9 +1,9 @@
 """Ships the trained remembering rule: python benchmarks/memory/ship.py FOLDER
 
-FOLDER is what `plasticgym train --recipe remembering --out FOLDER` left. Its genome goes to
-rules/genomes/remembering-recurrent.safetensors with the bits per float that it remembers of random
-patterns and of digits on the *validation* part, 16 seeds, at the number stored at which it
-remembers most, beside those of the genome at which its training began.
+FOLDER is what `plasticgym train --recipe remembering-digits --out FOLDER` left. Its genome
+goes to rules/genomes/remembering-recurrent.safetensors with the bits per float that it
+remembers of random patterns and of digits on the *validation* part, 16 seeds, at the number
+stored at which it remembers most, beside those of the genome at which its training began.
 """
 
 import argparse
