@@ -40,8 +40,9 @@ def remembering(
 
     Args:
         genome: `"shipped"`, the one that comes with the package: trained in one population,
-            where it was not, in layers, `"projection"`; `"patterns"`, at which the last
-            part of its training began; `"projection"`, written down; `"random"` (see the function of that name); or a genome file.
+            where it was not, in layers, `"projection"`; `"patterns"`, at which the last part
+            of its training began; `"projection"`, written down; `"random"` (see the function
+            of that name); or a genome file.
         topology: `"feed-forward"` or `"bidirectional"` for layers, `"recurrent"` or
             `"sparse-recurrent"` for one population. Any genome lives in all of them.
         topology_options: of the topology, such as `{"ticks": 3}`.
