@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable
 
 from ..rules import Registry
+from ._acrobot import Acrobot as Acrobot
+from ._acrobot import acrobot as acrobot
 from ._adapters import to_brax as to_brax
 from ._adapters import to_evosax as to_evosax
 from ._adapters import to_evosax_meta as to_evosax_meta
@@ -15,11 +17,18 @@ from ._base import AbstractProblem as AbstractProblem
 from ._base import Frozen as Frozen
 from ._base import Outcome as Outcome
 from ._base import Part as Part
+from ._brax_body import BraxBody as BraxBody
+from ._brax_body import brax_body as brax_body
+from ._cart_pole import CartPole as CartPole
+from ._cart_pole import cart_pole as cart_pole
+from ._changes import Changes as Changes
 from ._check_vector_env import check_vector_env as check_vector_env
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
 from ._continual import Continual as Continual
+from ._control import Control as Control
 from ._diabetes import diabetes as diabetes
+from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
 from ._gymnax import to_gymnax as to_gymnax
@@ -35,6 +44,10 @@ from ._lifetime import present as present
 from ._lifetime import step as step
 from ._permuted import permuted_digits as permuted_digits
 from ._permuted import permuted_mnist as permuted_mnist
+from ._mountain_car import MountainCar as MountainCar
+from ._mountain_car import mountain_car as mountain_car
+from ._pendulum import Pendulum as Pendulum
+from ._pendulum import pendulum as pendulum
 from ._plane import plane as plane
 from ._probes import gradient_angle as gradient_angle
 from ._probes import update_norm as update_norm
@@ -104,6 +117,14 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "PermutedDigits-v0": permuted_digits,
         "SplitMnist-v0": split_mnist,
         "PermutedMnist-v0": permuted_mnist,
+        "CartPole-v0": cart_pole,
+        "Pendulum-v0": pendulum,
+        "Acrobot-v0": acrobot,
+        "MountainCar-v0": mountain_car,
+        "Ant-v0": functools.partial(brax_body, "ant"),
+        "HalfCheetah-v0": functools.partial(brax_body, "halfcheetah"),
+        "InvertedPendulum-v0": functools.partial(brax_body, "inverted_pendulum"),
+        "Fast-v0": functools.partial(brax_body, "fast"),
     },
 )
 problem = PROBLEMS.make
