@@ -42,12 +42,12 @@ from ._lifetime import live as live
 from ._lifetime import lives as lives
 from ._lifetime import present as present
 from ._lifetime import step as step
-from ._permuted import permuted_digits as permuted_digits
-from ._permuted import permuted_mnist as permuted_mnist
 from ._mountain_car import MountainCar as MountainCar
 from ._mountain_car import mountain_car as mountain_car
 from ._pendulum import Pendulum as Pendulum
 from ._pendulum import pendulum as pendulum
+from ._permuted import permuted_digits as permuted_digits
+from ._permuted import permuted_mnist as permuted_mnist
 from ._plane import plane as plane
 from ._probes import gradient_angle as gradient_angle
 from ._probes import update_norm as update_norm

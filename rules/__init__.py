@@ -15,6 +15,7 @@ from ._base import State as State
 from ._bcm import BCM as BCM
 from ._blur import Blur as Blur
 from ._blur_genomes import blur as _blur
+from ._chemotaxis import Chemotaxis as Chemotaxis
 from ._constraint import Saturation as Saturation
 from ._constraint import UnitColumns as UnitColumns
 from ._direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
@@ -29,9 +30,11 @@ from ._exact import Exact as Exact
 from ._expression import Expression as Expression
 from ._feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from ._fixed_mask import FixedMask as FixedMask
+from ._fixed_weights import FixedWeights as FixedWeights
 from ._forgetting import ByActivity as ByActivity
 from ._forgetting import ByWeights as ByWeights
 from ._gated import Gated as Gated
+from ._gated_policy import GatedPolicy as GatedPolicy
 from ._gene import gene as gene
 from ._gene import real as real
 from ._genome import gene_names as gene_names
