@@ -18,10 +18,11 @@ GENOME = (
     / "genomes"
     / "remembering-recurrent.safetensors"
 )
-SEEDS, STORED = range(8100, 8116), (8, 16, 24, 32, 40, 48)
+SEEDS, STORED = range(8100, 8116), (8, 16, 24, 32, 40, 48, 56, 64, 80)
+SIZES = {"stored": STORED[-1], "delay": 0, "hidden": 0}
 PROBLEMS = {
-    "random patterns": lambda: pg.envs.remember(bits=64, stored=48, delay=0, hidden=0),
-    "digits": lambda: pg.envs.remember_digits(stored=48, delay=0, hidden=0, part="validation"),
+    "random patterns": lambda: pg.envs.remember(bits=64, **SIZES),
+    "digits": lambda: pg.envs.remember_digits(part="validation", **SIZES),
 }
 
 
