@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from ..envs import Frozen, Life, Part, Recalled, Remember, born, step
 from ..envs._lifetime import keys_of
@@ -26,14 +26,14 @@ class Remembered:
     - `diverged`: which lives diverged; their shares are one half.
     - `missing`: the missing bits of all snippets that were stored: as many bits as a
       memory can give back.
-    - `floats`: how many entries of synapses and memory a life changes.
+    - `floats`: how many entries of synapses and memory each life changed, shape `(seeds,)`.
     """
 
     stored: Float[np.ndarray, " seeds"]
     unseen: Float[np.ndarray, " seeds"]
     diverged: Bool[np.ndarray, " seeds"]
     missing: int
-    floats: int
+    floats: Int[np.ndarray, " seeds"]
 
     @property
     def share(self) -> Float[np.ndarray, " seeds"]:
@@ -46,7 +46,7 @@ class Remembered:
     @property
     def density(self) -> Float[np.ndarray, " seeds"]:
         """Bits remembered per entry that a life changes."""
-        return self.missing * self.share / max(self.floats, 1)
+        return self.missing * self.share / np.maximum(self.floats, 1)
 
 
 def remembered(
@@ -63,8 +63,8 @@ def remembered(
     recalled when `n + d` were shown, are `n` that were stored before a delay of `d`: one
     life, and one compilation, serves many settings.
 
-    Entries count if they differ at the end from what they were at birth, in any of the
-    lives: so give several seeds.
+    An entry counts in a life if it differs after any of its presentations from what it was
+    at birth. Synapses that do not exist keep their value, and count nothing.
 
     Args:
         rule: how networks learn.
@@ -86,7 +86,7 @@ def remembered(
         >>> import plasticgym as pg
         >>> problem = pg.envs.remember(bits=16, stored=2, delay=0, hidden=0)
         >>> found, = pg.benchmarks.remembered(pg.rules.Hopfield(), problem, seeds=range(16))
-        >>> found.floats, found.missing
+        >>> int(found.floats[0]), found.missing
         (240, 16)
 
         ```
@@ -100,10 +100,9 @@ def remembered(
         )
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     at = np.isin(np.arange(1, problem.written + 1), times)
-    right, changed, diverged = jax.tree.map(
+    right, floats, diverged = jax.tree.map(
         np.asarray, _lives(rule, problem, keys, part, jnp.asarray(at))
     )
-    floats = sum(int(entries.any(0).sum()) for entries in changed)
 
     def one(n: int, time: int) -> Remembered:
         lost = diverged[:, time - 1]
@@ -116,11 +115,22 @@ def remembered(
 
 @eqx.filter_jit
 def _lives(rule: AbstractRule, problem: Remember, keys: jax.Array, part: Part, at: jax.Array):
-    """The missing bits that are right of each snippet, stored and never shown, by time."""
+    """The missing bits that are right of each snippet, stored and never shown, by time.
+
+    And how many entries changed, and whether the life had diverged by then.
+    """
 
     def one(key):
-        def turn(life: Life, now: jax.Array):
-            life, _ = step(rule, problem, life)
+        newborn = born(rule, problem, key=key)
+
+        def turn(lived: tuple[Life, list[jax.Array]], now: jax.Array):
+            life, _ = step(rule, problem, lived[0])
+            changed = [
+                once | (entries != at_birth)
+                for once, entries, at_birth in zip(
+                    lived[1], _kept(life), _kept(newborn), strict=True
+                )
+            ]
 
             def ask():
                 network = Frozen(rule, life.state)
@@ -131,13 +141,16 @@ def _lives(rule: AbstractRule, problem: Remember, keys: jax.Array, part: Part, a
                 return right.sum((1, 2)).reshape(2, problem.stored)
 
             nothing = jnp.zeros((2, problem.stored))
-            return life, (jax.lax.cond(now, ask, lambda: nothing), life.diverged)
+            return (life, changed), (jax.lax.cond(now, ask, lambda: nothing), life.diverged)
 
-        first = born(rule, problem, key=key)
-        last, (right, diverged) = jax.lax.scan(turn, first, at)
-        before, after = (
-            jax.tree.leaves((life.state.synapses, life.state.memory)) for life in (first, last)
-        )
-        return right, [a != b for a, b in zip(before, after, strict=True)], diverged
+        unchanged = [jnp.zeros(entries.shape, bool) for entries in _kept(newborn)]
+        (_, changed), (right, diverged) = jax.lax.scan(turn, (newborn, unchanged), at)
+        floats = sum((entries.sum() for entries in changed), jnp.zeros((), int))
+        return right, floats, diverged
 
     return jax.vmap(one)(keys)
+
+
+def _kept(life: Life) -> list[jax.Array]:
+    """All that synapses and memory hold."""
+    return jax.tree.leaves((life.state.synapses, life.state.memory))

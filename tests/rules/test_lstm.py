@@ -40,7 +40,7 @@ def test_it_computes_what_the_textbook_says(layers):
 def test_its_state_is_all_that_a_life_changes():
     problem = pg.envs.remember(bits=BITS, stored=2, delay=1, hidden=0)
     found = pg.benchmarks.remembered(LSTM.drawn(BITS, UNITS, key=KEY), problem, seeds=range(3))
-    assert found[0].floats == 2 * UNITS
+    assert (found[0].floats == 2 * UNITS).all()
 
 
 def test_what_does_not_fit_is_refused(unchecked):
