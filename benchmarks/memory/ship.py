@@ -43,7 +43,11 @@ def main():
         rules["trained"],
         name="remembering",
         options={"genome": "projection", "topology": "recurrent"},
-        provenance={**found.provenance, "bits per float, validation": scores},
+        provenance={
+            **found.provenance,
+            "command": found.provenance["command"].partition(" --out")[0],
+            "bits per float, validation": scores,
+        },
     )
 
 
