@@ -3,6 +3,10 @@
 from ...rules import Registry
 from .._run import Run
 from ._blur_cmaes import blur_cmaes as blur_cmaes
+from ._control import ant_abcd as ant_abcd
+from ._control import cart_pole_abcd as cart_pole_abcd
+from ._control import half_cheetah_abcd as half_cheetah_abcd
+from ._control import pendulum_abcd as pendulum_abcd
 from ._learned_optimizer import learned_optimizer as learned_optimizer
 from ._metagradient import adam_metagradient as adam_metagradient
 from ._metagradient import blur_metagradient as blur_metagradient
@@ -22,5 +26,9 @@ RECIPES: Registry[Run] = Registry(
         "remembering": remembering,
         "remembering-digits": remembering_digits,
         "learned-optimizer": learned_optimizer,
+        "cart-pole-abcd": cart_pole_abcd,
+        "pendulum-abcd": pendulum_abcd,
+        "ant-abcd": ant_abcd,
+        "half-cheetah-abcd": half_cheetah_abcd,
     },
 )
