@@ -11,6 +11,7 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._gene import gene, real
 from ._inner_rule import around, check_reads_error, inner_rule, within
 from ._multilayer import with_bias
+from ._past import Clock
 from ._signals import Signal, Tier
 from ._weights import check_layered, weights_of, with_weights
 
@@ -31,7 +32,9 @@ class ElasticWeightConsolidation(AbstractRule):
     $F$ is the diagonal of the Fisher information, summed over the tasks that have ended: the
     mean square of the derivative of $\log p_c$ by the weight, with the class $c$ of each
     example drawn from the network's own softmax $p$, as an exponential average over the last
-    presentations of the task (the online form). Until a task ends, it is the rule within.
+    presentations of the task (the online form), divided by $1 - \text{decay}^t$ after the
+    $t$ of the task, so that short tasks weigh what long ones do. Until a task ends, it is
+    the rule within.
 
     A synapse holds $w^*$, $F$ and the running average, so the memory is local. Reads what
     the rule within reads, and the boundary; its tier is that of the rule within, gradient
@@ -86,7 +89,7 @@ class ElasticWeightConsolidation(AbstractRule):
             block | {"start": z, "importance": z, "running": z}
             for block, z in zip(inner.synapses, zeros, strict=True)
         )
-        memory = {"rule": inner.memory, "ends": jnp.zeros((), bool)}
+        memory = {"rule": inner.memory, "clock": Clock.zero()}
         return State(body, (), synapses, memory)
 
     def rest(self, state: State, batch: int) -> State:
@@ -108,12 +111,13 @@ class ElasticWeightConsolidation(AbstractRule):
         sampled = self.rule.receive(inner, guessed, key=key_again)
         errors = tuple(layer["error"] for layer in sampled.neurons)
         after = self.rule.receive(inner, feedback, key=key_rule)
-        memory = state.memory | {"ends": feedback.boundary.any()}
+        memory = state.memory | {"clock": state.memory["clock"].told(feedback.boundary)}
         held = State(state.body, state.neurons, state.synapses, memory)
         return _held(after, held, errors, outputs)
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        inner, ends = within(state, *_OWN), state.memory["ends"]
+        inner, clock = within(state, *_OWN), state.memory["clock"]
+        ends, weight = clock.ends, 1.0 - self.decay ** (clock.time + 1).astype(float)
         adapted = self.rule.adapt(inner, key=key)
         weights, synapses = [], []
         squares = _squares(state)
@@ -126,11 +130,12 @@ class ElasticWeightConsolidation(AbstractRule):
                 block
                 | {
                     "start": jnp.where(ends, w, block["start"]),
-                    "importance": block["importance"] + jnp.where(ends, running, 0.0),
+                    "importance": block["importance"] + jnp.where(ends, running / weight, 0.0),
                     "running": jnp.where(ends, 0.0, running),
                 }
             )
-        held = State(state.body, state.neurons, tuple(synapses), state.memory)
+        memory = state.memory | {"clock": clock.ticked()}
+        held = State(state.body, state.neurons, tuple(synapses), memory)
         sampled = tuple(layer["sampled"] for layer in state.neurons)
         adapted = with_weights(adapted, tuple(weights))
         return _held(adapted, held, sampled, state.neurons[-1]["outputs"])

@@ -113,7 +113,7 @@ def test_the_importance_is_the_mean_square_gradient_of_classes_it_would_draw():
     np.testing.assert_allclose(top, np.eye(3)[drawn] - jax.nn.softmax(outputs), rtol=1e-9)
     log_p = lambda w, x, c: jax.nn.log_softmax(outputs_of(w, x[None]))[0, c]  # noqa: E731
     each = jax.vmap(jax.grad(log_p), in_axes=(None, 0, 0))(weights, inputs, drawn)
-    expected = [0.25 * jnp.square(g).mean(0) for g in each]  # one step of the average
+    expected = [jnp.square(g).mean(0) for g in each]  # of one presentation
     close([block["importance"] for block in state.synapses], expected)
     close([block["start"] for block in state.synapses], weights_of(state))
 
@@ -142,6 +142,19 @@ def test_the_spring_is_stationary_between_the_step_and_where_it_began():
         pull = 40.0 * block["importance"] * (w - block["start"])
         np.testing.assert_allclose((w - free) + pull, 0.0, atol=1e-12)
         assert np.abs(pull).max() > 1e-5
+
+
+def test_the_importance_is_an_average_however_short_the_task():
+    """The weights of the last presentations add up to one."""
+    rule = ElasticWeightConsolidation(SGD(rate=1e-9), decay=0.75)
+    squares = [after(rule, *[False] * n, True)[0].synapses[0]["importance"] for n in range(3)]
+    first = squares[0]
+    second = squares[1] * (1 - 0.75**2) / 0.25 - 0.75 * first
+    third = squares[2] * (1 - 0.75**3) / 0.25 - 0.75**2 * first - 0.75 * second
+    fresh = [
+        after(rule, True, first=n)[0].synapses[0]["importance"] for n in range(3)
+    ]  # the weights hardly move
+    close((first, second, third), fresh)
 
 
 # Learning without forgetting.
