@@ -28,7 +28,7 @@ class AbstractAttack(eqx.Module):
         """The attacked inputs.
 
         Args:
-            loss: the mean loss of rows of inputs, differentiable.
+            loss: what is to grow, a differentiable mean over rows of inputs.
             inputs: shape `(rows, n)`.
             low, high: between which each entry may be moved, of the same shape.
             key: a PRNG key.

@@ -12,7 +12,7 @@ from ._attacks import FGSM, PGD, AbstractAttack
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Stream, evenly_scaled
 from ._images import mnist
-from ._supervised import position_of
+from ._supervised import margins, position_of
 from ._tables import digits
 
 _SETS = {"digits": digits, "mnist": mnist}
@@ -24,12 +24,14 @@ class Robust(AbstractProblem[Stream]):
     r"""Learning to tell classes apart, and being tested under attack.
 
     A life is one in `problem`. In a test an attack, which knows the network and the classes,
-    moves every raw input so that the loss grows, each entry by at most $\epsilon$ times the
-    range of the raw inputs of the train part and never out of this range: the pixels of an
-    image by $\epsilon$ of the way from black to white. Loss and score are those of the
-    attacked inputs. Gradients by the weights take what the attack did as given. An attack
-    follows the gradient of the loss: large outputs, whose loss saturates, hide it, and a score
-    with them says less than it seems to.
+    moves every raw input so that the margin $y_c - \max_{i \ne c} y_i$ of the output of its
+    class shrinks, each entry by at most $\epsilon$ times the range of the raw inputs of the
+    train part and never out of this range: the pixels of an image by $\epsilon$ of the way
+    from black to white. Loss and score are those of the attacked inputs. Gradients by the
+    weights take what the attack did as given.
+
+    The cross-entropy saturates where outputs are large, and hides its gradient from an
+    attack; the margin does not, and its sign does not change with the size of outputs.
 
     **Arguments:**
 
@@ -41,6 +43,11 @@ class Robust(AbstractProblem[Stream]):
 
     - `ValueError`: if `problem` is no classification, `attack` no attack, or `epsilon` not
       in (0, 1].
+
+    ??? cite "Reference"
+
+        Carlini, Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P
+        2017, for the margin.
 
     !!! example
 
@@ -88,8 +95,13 @@ class Robust(AbstractProblem[Stream]):
         return self.problem.respond(world, outputs)
 
     def test(self, world: Stream, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        place = position_of(part)
+        place, classes = position_of(part), self.problem.part(part).classes.astype(int)
         key_attack, key_test = jax.random.split(key)
+
+        def shortfall(raw: Float[Array, "rows n"]) -> Float[Array, ""]:
+            outputs = network(self.problem.shown(world, raw), key=key_test)
+            target = jax.nn.one_hot(classes, outputs.shape[1], dtype=outputs.dtype)
+            return -margins(outputs, target).mean()
 
         def tested(raw: Float[Array, "rows n"]) -> Outcome:
             shown = eqx.tree_at(lambda p: _parts(p)[place].inputs, self.problem, raw)
@@ -99,7 +111,7 @@ class Robust(AbstractProblem[Stream]):
         train, raw = (_parts(self.problem)[i].inputs.astype(dtype) for i in (0, place))
         radius = self.epsilon * (train.max() - train.min())
         attacked = self.attack(
-            lambda raw: tested(raw).loss,
+            shortfall,
             raw,
             low=jnp.maximum(raw - radius, train.min()),
             high=jnp.minimum(raw + radius, train.max()),

@@ -45,6 +45,14 @@ def cross_entropy(
     return -(log_p * target).sum(1), target - jnp.exp(log_p)
 
 
+def margins(
+    outputs: Float[Array, "rows classes"], target: Float[Array, "rows classes"]
+) -> Float[Array, " rows"]:
+    """By how much the output of each row's class exceeds the largest other one."""
+    others = jnp.where(target > 0, -jnp.inf, outputs)
+    return (outputs * target).sum(1) - others.max(1)
+
+
 def share_right(
     outputs: Float[Array, "rows classes"], classes: Int[Array, " rows"]
 ) -> Float[Array, " rows"]:

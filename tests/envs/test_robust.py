@@ -39,7 +39,7 @@ def told(problem, part):
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_on_a_linear_network_it_is_a_step_along_the_sign_of_the_weights(problem, network, part):
-    """The gradient of the loss by the inputs is W (p - t) over the deviations."""
+    """That of the largest other output less that of the class, over the deviations."""
     raw, target = told(problem, part)
     mean, deviation = (np.asarray(a) for a in (problem.problem.mean, problem.problem.deviation))
     weights = np.asarray(network.state.synapses[0]["weight"])[:-1]
@@ -49,7 +49,8 @@ def test_on_a_linear_network_it_is_a_step_along_the_sign_of_the_weights(problem,
         return odds / odds.sum(1, keepdims=True)
 
     low, high = (getattr(told(problem, "train")[0], end)() for end in ("min", "max"))
-    gradient = (softmax(raw) - target) @ weights.T / deviation
+    others = np.where(target > 0, 0.0, softmax(raw)).argmax(1)
+    gradient = (np.eye(10)[others] - target) @ weights.T / deviation
     attacked = np.clip(raw + EPSILON * (high - low) * np.sign(gradient), low, high)
     expected = -np.log((softmax(attacked) * target).sum(1)).mean()
     assert expected > -np.log((softmax(raw) * target).sum(1)).mean() + 0.01
@@ -111,6 +112,19 @@ def test_a_network_that_learned_does_worse_the_stronger_the_attack():
     many = scored(Robust(inner, PGD(10), 0.1), network, "test")
     assert clean.loss < fast.loss < many.loss
     assert clean.score > fast.score > many.score
+
+
+def test_outputs_of_any_size_are_attacked_alike():
+    """The loss saturates where they are large; answers and attacks stay the same."""
+    inner = pg.envs.digits(hidden=(8,), batch=32, presentations=60, side=4)
+    life = eqx.filter_jit(pg.envs.live)(pg.rules.SGD(rate=0.3), inner, key=KEY)
+    top = lambda s: s.synapses[-1]["weight"]  # noqa: E731
+    large = eqx.tree_at(top, life.state, 1000 * top(life.state))
+    scores = [
+        float(scored(Robust(inner, FGSM(), 0.1), Frozen(SGD(), state), "test").score)
+        for state in (life.state, large)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.005)
 
 
 def test_epsilons_share_one_compilation(problem, network):
