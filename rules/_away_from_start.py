@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
+from ._base import Body
 from ._direction import AbstractDirection
 from ._gene import gene, real
 from ._past import Clock
-from ._weights import Weights
+from ._weights import Weights, living
 
 _NEAR = 1e-3  # how far from the start the point is that the path leads away from
 
@@ -26,12 +27,12 @@ class AwayFromStart(AbstractDirection):
 
     with $\Delta$ the step of the rule within, downhill on the distance from the frozen
     outputs, and $s$ a point near the weights at the end of the last task, in a random
-    direction from them: paths of other seeds lead elsewhere.
+    direction from them: paths of other seeds lead elsewhere, be it in the same life.
 
     **Arguments:**
 
     - `length`: $\epsilon$, a positive scalar, over all weights together.
-    - `seed`: a whole number, of the direction.
+    - `seed`: a whole number, folded into the key of the life.
 
     **Raises:**
 
@@ -59,13 +60,20 @@ class AwayFromStart(AbstractDirection):
     def init(self, weights: Weights) -> Weights:
         return tuple(jnp.zeros_like(w) for w in weights)
 
-    def remember(self, kept: Weights, weights: Weights) -> Weights:
-        keys = jax.random.split(jax.random.key(self.seed), len(weights))
-        draws = [jax.random.normal(k, w.shape) for k, w in zip(keys, weights, strict=True)]
+    def remember(
+        self, kept: Weights, weights: Weights, *, body: Body, key: Key[Array, ""]
+    ) -> Weights:
+        keys = jax.random.split(jax.random.fold_in(key, self.seed), len(weights))
+        draws = [
+            jax.random.normal(k, w.shape) * lives
+            for k, w, lives in zip(keys, weights, living(body), strict=True)
+        ]
         near = _NEAR / _length(draws)
         return tuple(w - near * d for w, d in zip(weights, draws, strict=True))
 
-    def step(self, before: Weights, after: Weights, kept: Weights, clock: Clock) -> Weights:
+    def step(
+        self, before: Weights, after: Weights, kept: Weights, *, clock: Clock, body: Body
+    ) -> Weights:
         away = [w - s for w, s in zip(before, kept, strict=True)]
         by = jnp.where(clock.ended > 0, self.length / _length(away), 0.0)
         return tuple(w + by * a for w, a in zip(after, away, strict=True))

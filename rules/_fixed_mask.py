@@ -2,8 +2,9 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
+from ._base import Body
 from ._direction import AbstractDirection
 from ._gene import gene, real
 from ._past import Clock
@@ -52,9 +53,13 @@ class FixedMask(AbstractDirection):
     def init(self, weights: Weights) -> Weights:
         return tuple(jnp.ones_like(w) for w in weights)
 
-    def remember(self, kept: Weights, weights: Weights) -> Weights:
-        keep = largest(weights, [len(w) - 1 for w in weights], self.sparsity)
+    def remember(
+        self, kept: Weights, weights: Weights, *, body: Body, key: Key[Array, ""]
+    ) -> Weights:
+        keep = largest(weights, body.layers[:-1], self.sparsity, alive=body.alive)
         return tuple(m * k.astype(m.dtype) for m, k in zip(kept, keep, strict=True))
 
-    def step(self, before: Weights, after: Weights, kept: Weights, clock: Clock) -> Weights:
+    def step(
+        self, before: Weights, after: Weights, kept: Weights, *, clock: Clock, body: Body
+    ) -> Weights:
         return tuple(m * w for m, w in zip(kept, after, strict=True))

@@ -113,15 +113,19 @@ class InvariantWalk(AbstractRule):
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
         memory, clock, inner = state.memory, state.memory["clock"], within(state, "missed")
-        adapted = self.rule.adapt(inner, key=key)
+        key_rule, key_end = jax.random.split(key)
+        adapted, kept = self.rule.adapt(inner, key=key_rule), memory["direction"]
         weights = self.direction.step(
-            weights_of(inner), weights_of(adapted), memory["direction"], clock
+            weights_of(inner), weights_of(adapted), kept, clock=clock, body=state.body
         )
-        begun = weights, self.direction.remember(memory["direction"], weights)
+        begun = (
+            weights,
+            self.direction.remember(kept, weights, body=state.body, key=key_end),
+        )
         start, kept = jax.tree.map(
             lambda new, old: jnp.where(clock.ends, new, old),
             begun,
-            (memory["start"], memory["direction"]),
+            (memory["start"], kept),
         )
         memory = memory | {"start": start, "direction": kept, "clock": clock.ticked()}
         missed = state.neurons[-1]["missed"]

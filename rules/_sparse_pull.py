@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ._base import Body
 from ._direction import AbstractDirection
 from ._gene import gene, real
 from ._past import Clock
@@ -18,11 +19,13 @@ class SparsePull(AbstractDirection):
     Until a task has ended it is the step $\Delta$ of the rule within. From then on, $t$
     presentations later,
 
-    $$w \leftarrow w' - L\, \min(t / T, 1)^2\, (w' - w'_s), \quad w' = w + \Delta,$$
+    $$w \leftarrow w' - \min(L\, \min(t / T, 1)^2, 1)\, (w' - w'_s), \quad
+    w' = w + \Delta,$$
 
     where $w_s$ are the weights $w$ without the smallest ones, found anew each time (see
     [`sparse`][plasticgym.rules.sparse]): what is small now may yet be needed, and come back.
-    At $L = 1$ the network is sparse from $T$ on, and each step is projected.
+    At $L = 1$ the network is sparse from $T$ on, and each step is projected; at a larger $L$
+    that is so from $T / \sqrt{L}$ on.
 
     The authors normalise $\Delta + \lambda (w - w_s)$ to steps of one length; here the rule
     within says how long its steps are.
@@ -30,7 +33,8 @@ class SparsePull(AbstractDirection):
     **Arguments:**
 
     - `sparsity`: the share of weights to lose, in (0, 1).
-    - `pull`: $L$, a positive scalar: the share of what is too much that is lost in a step.
+    - `pull`: $L$, a positive scalar: the share of what is too much that is lost in a step,
+      never more than all.
     - `steps`: $T$, a positive scalar.
 
     **Raises:**
@@ -59,10 +63,12 @@ class SparsePull(AbstractDirection):
     pull: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
     steps: Float[Array, ""] = eqx.field(default=1000.0, converter=real, metadata=gene("log"))
 
-    def step(self, before: Weights, after: Weights, kept: PyTree, clock: Clock) -> Weights:
-        keep = largest(after, [len(w) - 1 for w in after], self.sparsity)
+    def step(
+        self, before: Weights, after: Weights, kept: PyTree, *, clock: Clock, body: Body
+    ) -> Weights:
+        keep = largest(after, body.layers[:-1], self.sparsity, alive=body.alive)
         share = jnp.minimum((clock.time.astype(self.steps.dtype) + 1.0) / self.steps, 1.0)
-        lost = jnp.where(clock.ended > 0, self.pull * share**2, 0.0)
+        lost = jnp.where(clock.ended > 0, jnp.minimum(self.pull * share**2, 1.0), 0.0)
         return tuple(
             jnp.where(k, w, (1.0 - lost) * w) for k, w in zip(keep, after, strict=True)
         )

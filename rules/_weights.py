@@ -2,9 +2,10 @@
 
 import itertools
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._base import State
+from ._base import Body, State
 
 Weights = tuple[Float[Array, "_pre _post"], ...]
 
@@ -20,6 +21,15 @@ def with_weights(state: State, weights: Weights) -> State:
         block | {"weight": w} for block, w in zip(state.synapses, weights, strict=True)
     )
     return State(state.body, state.neurons, synapses, state.memory)
+
+
+def living(body: Body) -> Weights:
+    """1.0 for each weight between living neurons, and their biases; 0.0 for the others."""
+    ones = (jnp.ones(n) for n in body.layers)
+    alive = tuple(ones) if body.alive is None else body.alive
+    return tuple(
+        jnp.append(pre, 1.0)[:, None] * post[None] for pre, post in itertools.pairwise(alive)
+    )
 
 
 def check_layered(state: State, rule: object) -> None:

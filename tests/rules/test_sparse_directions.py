@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 
 import plasticgym as pg
-from plasticgym.rules import SGD, AwayFromStart, Clock, FixedMask, InvariantWalk, SparsePull
+from plasticgym.rules import (
+    SGD,
+    AwayFromStart,
+    Body,
+    Clock,
+    FixedMask,
+    InvariantWalk,
+    SparsePull,
+)
 
 KEY = jax.random.key(0)
 PULL = SparsePull(sparsity=0.5, pull=0.5, steps=10)
+
+
+BODY = Body((3, 3, 2))
 
 
 def drawn(seed):
@@ -25,6 +36,14 @@ BEFORE, AFTER = drawn(0), drawn(1)
 
 def clock(ended, time):
     return Clock(jnp.asarray(ended), jnp.asarray(time), jnp.asarray(False))
+
+
+def stepped(direction, before, after, kept, clock):
+    return direction.step(before, after, kept, clock=clock, body=BODY)
+
+
+def begun(away, key=KEY):
+    return away.remember(away.init(BEFORE), BEFORE, body=BODY, key=key)
 
 
 def flat(weights):
@@ -42,20 +61,21 @@ def pruned(weights, sparsity):
 
 
 def test_nothing_pulls_before_a_task_has_ended():
-    assert np.array_equal(flat(PULL.step(BEFORE, AFTER, None, clock(0, 3))), flat(AFTER))
+    assert np.array_equal(flat(stepped(PULL, BEFORE, AFTER, None, clock(0, 3))), flat(AFTER))
 
 
 @pytest.mark.parametrize(("time", "lost"), [(0, 0.005), (4, 0.125), (9, 0.5), (500, 0.5)])
 def test_small_weights_shrink_by_a_growing_share(time, lost):
     after = [np.asarray(w) for w in AFTER]
     expected = flat(after) - lost * (flat(after) - flat(pruned(after, 0.5)))
-    found = PULL.step(BEFORE, AFTER, None, clock(1, time))
+    found = stepped(PULL, BEFORE, AFTER, None, clock(1, time))
     np.testing.assert_allclose(flat(found), expected, atol=1e-6)
 
 
-def test_a_full_pull_is_a_projection():
-    pull = dataclasses.replace(PULL, pull=1.0)
-    found = pull.step(BEFORE, AFTER, None, clock(1, 9))
+@pytest.mark.parametrize(("pull", "time"), [(1.0, 9), (100.0, 0), (100.0, 9)])
+def test_a_full_pull_is_a_projection_and_a_larger_one_no_more(pull, time):
+    pull = dataclasses.replace(PULL, pull=pull)
+    found = stepped(pull, BEFORE, AFTER, None, clock(1, time))
     np.testing.assert_array_equal(
         flat(found), flat(pruned([np.asarray(w) for w in AFTER], 0.5))
     )
@@ -83,35 +103,39 @@ def test_a_mask_keeps_the_largest_weights_of_the_dense_network():
 def test_a_path_loses_what_small_weights_there_are():
     """They are much smaller at its end than they were, the others are not."""
     pull = SparsePull(sparsity=0.5, pull=0.5, steps=30)
-    begun, ended = (
+    early, ended = (
         flat([b["weight"][:-1] for b in lived(pull, presentations=n).state.synapses])
         for n in (6, 36)
     )
     small, large = np.split(np.sort(np.abs(ended)), 2)
-    least, most = np.split(np.sort(np.abs(begun)), 2)
+    least, most = np.split(np.sort(np.abs(early)), 2)
     assert small.mean() < 0.2 * least.mean()
     assert large.mean() > 0.5 * most.mean()
 
 
 def test_a_path_away_grows_by_its_length_where_nothing_holds_it():
     away = AwayFromStart(length=0.5, seed=1)
-    kept = away.remember(away.init(BEFORE), BEFORE)
-    begun = flat(BEFORE) - flat(kept)
-    assert np.linalg.norm(begun) == pytest.approx(1e-3, rel=1e-2)
+    kept = begun(away)
+    apart = flat(BEFORE) - flat(kept)
+    assert np.linalg.norm(apart) == pytest.approx(1e-3, rel=1e-2)
     weights = BEFORE
     for time in range(3):
-        weights = away.step(weights, weights, kept, clock(1, time))
+        weights = stepped(away, weights, weights, kept, clock(1, time))
     moved = flat(weights) - flat(BEFORE)
     assert np.linalg.norm(moved) == pytest.approx(1.5, rel=1e-3)
-    np.testing.assert_allclose(moved / 1.5, begun / np.linalg.norm(begun), atol=1e-3)
-    assert np.array_equal(flat(away.step(BEFORE, AFTER, kept, clock(0, 0))), flat(AFTER))
+    np.testing.assert_allclose(moved / 1.5, apart / np.linalg.norm(apart), atol=1e-3)
+    assert np.array_equal(flat(stepped(away, BEFORE, AFTER, kept, clock(0, 0))), flat(AFTER))
 
 
-def test_paths_of_other_seeds_lead_elsewhere():
+def test_paths_of_other_seeds_and_of_other_lives_lead_elsewhere():
     one, other = (AwayFromStart(seed=s) for s in (0, 1))
-    kept = [flat(a.remember(a.init(BEFORE), BEFORE)) for a in (one, one, other)]
-    assert np.array_equal(kept[0], kept[1])
-    assert not np.array_equal(kept[0], kept[2])
+    same, again, seed, life = (
+        flat(begun(away, jax.random.key(k)))
+        for away, k in ((one, 0), (one, 0), (other, 0), (one, 1))
+    )
+    assert np.array_equal(same, again)
+    assert not np.array_equal(same, seed)
+    assert not np.array_equal(same, life)
 
 
 def test_a_walk_descends_the_divergence_from_the_network_at_the_boundary(xor, feedback):
