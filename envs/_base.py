@@ -88,6 +88,11 @@ class AbstractProblem(eqx.Module, Generic[World]):
         """After which presentations a task ends; none if there is one task only."""
         return ()
 
+    @property
+    def past(self) -> tuple[int, ...]:
+        """How many different rows it shows at most, of each task that others follow."""
+        return ()
+
     def overall(self, outcome: Outcome) -> Outcome:
         """The outcome of a test on all tasks together: without its last axis, of tasks."""
         return outcome

@@ -96,12 +96,12 @@ class Continual(AbstractProblem[Course]):
     problem: Classification
     chance: Outcome
     rows: Int[Array, "tasks most"]
-    counts: Float[Array, " tasks"]
     belongs: Float[Array, "tasks classes"]
     body: Body
     batch: int = eqx.field(static=True)
     presentations: int = eqx.field(static=True)
     tasks: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    counts: tuple[int, ...] = eqx.field(static=True)
     looks: Looks = eqx.field(static=True)
     order: Order = eqx.field(static=True)
 
@@ -122,7 +122,7 @@ class Continual(AbstractProblem[Course]):
         rows = [np.flatnonzero(np.isin(classes, task)) for task in self.tasks]
         most = max(map(len, rows))
         self.rows = jnp.asarray(np.stack([np.resize(r, most) for r in rows]), int)
-        self.counts = jnp.asarray([len(r) for r in rows], float)
+        self.counts = tuple(map(len, rows))
         every = range(problem.body.layers[-1])
         belongs = [[float(c in task) for c in every] for task in self.tasks]
         self.belongs = jnp.asarray(belongs, float)
@@ -132,12 +132,18 @@ class Continual(AbstractProblem[Course]):
         count = len(self.tasks)
         return tuple((i + 1) * self.presentations // count for i in range(count))
 
+    @property
+    def past(self) -> tuple[int, ...]:
+        starts, ends = (0, *self.ends[:-1]), self.ends
+        shown = [self.batch * (end - start) for start, end in zip(starts, ends, strict=True)]
+        return tuple(map(min, shown[:-1], self.counts[:-1]))
+
     def reset(self, *, key: Key[Array, ""]) -> Course:
         key_rows, key_tasks, key_views = jax.random.split(key, 3)
         size, count = (self.presentations, self.batch), len(self.tasks)
         of_time = np.searchsorted(self.ends, np.arange(self.presentations), side="right")
         tasks = _ORDERS[self.order](key_tasks, jnp.asarray(of_time, int), count, self.batch)
-        drawn = jax.random.uniform(key_rows, size) * self.counts[tasks]
+        drawn = jax.random.uniform(key_rows, size) * jnp.asarray(self.counts, float)[tasks]
         stream = Stream(self.rows[tasks, drawn.astype(int)], jnp.zeros((), int), None)
         views = None
         if self.looks == "permuted":

@@ -72,12 +72,10 @@ def born(rule: AbstractRule, problem: AbstractProblem, *, key: Key[Array, ""]) -
     """A new-born network in a new world.
 
     Raises:
-        ValueError: if tasks end and are too short for what the rule keeps of each.
+        ValueError: if more tasks end than the rule has room for, or they are too short for
+            what it keeps of each.
     """
-    if problem.ends:
-        starts = (0, *problem.ends[:-1])
-        shortest = min(end - start for start, end in zip(starts, problem.ends, strict=True))
-        rule.check_tasks(shortest * problem.batch)
+    rule.check_tasks(problem.past)
     key_synapses, key_world, key_life = jax.random.split(key, 3)
     state = rule.rest(rule.init(problem.body, key=key_synapses), problem.batch)
     world = problem.reset(key=key_world)

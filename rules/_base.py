@@ -180,8 +180,13 @@ class AbstractRule(eqx.Module):
     def tier(self) -> Tier:
         """How local the rule is."""
 
-    def check_tasks(self, rows: int) -> None:
-        """Raises a `ValueError` unless tasks of so many rows are long enough for the rule."""
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        """Raises a `ValueError` unless the rule can keep what it must of a problem's tasks.
+
+        Args:
+            past: of each task that ends before the last one begins, how many different rows
+                it shows at most.
+        """
         return
 
     @abc.abstractmethod

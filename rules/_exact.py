@@ -3,13 +3,12 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ._base import Clamped, State
 from ._gene import gene, real
 from ._invariance import AbstractInvariance, Anchored
 from ._multilayer import with_bias
-from ._past import Clock
 from ._weights import Weights, weights_of, with_weights
 
 
@@ -57,7 +56,7 @@ class Exact(AbstractInvariance):
         outputs: Float[Array, "rows outputs"],
         frozen: Float[Array, "rows outputs"],
         held: Bool[Array, " rows"],
-        clock: Clock,
+        tasks: Int[Array, ""],
     ) -> Float[Array, "rows outputs"]:
         return jnp.zeros_like(outputs)
 

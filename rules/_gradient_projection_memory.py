@@ -75,8 +75,8 @@ class GradientProjectionMemory(AbstractRule):
     def tier(self) -> Tier:
         return Tier.GLOBAL
 
-    def check_tasks(self, rows: int) -> None:
-        check_enough(rows, samples=self.samples)
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        check_enough(past, samples=self.samples)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)

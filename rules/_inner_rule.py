@@ -32,13 +32,23 @@ def check_reads_error(rule: AbstractRule) -> None:
         )
 
 
-def check_enough(rows: int, **kept: int) -> None:
+def check_room(past: tuple[int, ...], tasks: int) -> None:
+    """Raises a `ValueError` unless so many `tasks` are all that end before the last one."""
+    if tasks < len(past):
+        raise ValueError(
+            f"`tasks` must be at least {len(past)}, the tasks of this problem that end before "
+            f"the last one begins, got {tasks}; keep some of each."
+        )
+
+
+def check_enough(past: tuple[int, ...], **kept: int) -> None:
     """Raises a `ValueError` naming what is to be kept of a task if it has fewer rows."""
+    rows = min(past, default=max(kept.values()))
     for name, size in kept.items():
         if size > rows:
             raise ValueError(
-                f"`{name}` must be at most {rows}, the rows of the shortest task, got {size}; "
-                "keep fewer or give the problem more presentations."
+                f"`{name}` must be at most {rows}, the different rows of the shortest task, "
+                f"got {size}; keep fewer or give the problem more presentations."
             )
 
 

@@ -1,10 +1,9 @@
 import abc
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._base import AbstractRule, Body, State
-from ._past import Clock
 from ._weights import Weights
 
 
@@ -42,9 +41,15 @@ class AbstractInvariance(eqx.Module):
         outputs: Float[Array, "rows outputs"],
         frozen: Float[Array, "rows outputs"],
         held: Bool[Array, " rows"],
-        clock: Clock,
+        tasks: Int[Array, ""],
     ) -> Float[Array, "rows outputs"]:
-        """Minus the derivative by `outputs` of what is added to the loss."""
+        """Minus the derivative by `outputs` of what is added to the loss.
+
+        Args:
+            outputs, frozen: at the anchors, as they are and as they were.
+            held: where there is an anchor.
+            tasks: of how many tasks there are some.
+        """
 
     @abc.abstractmethod
     def bent(

@@ -9,7 +9,14 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._direction import AbstractDirection, NewTask
 from ._extra_rows import with_errors, with_rows
-from ._inner_rule import around, check_enough, check_reads_error, inner_rule, within
+from ._inner_rule import (
+    around,
+    check_enough,
+    check_reads_error,
+    check_room,
+    inner_rule,
+    within,
+)
 from ._invariance import AbstractInvariance, Anchored
 from ._named_invariance import named_invariance
 from ._past import Clock, Past
@@ -47,7 +54,7 @@ class InvariantPath(AbstractRule):
       `"layer-local(threshold=0.99)"`.
     - `direction`: a part.
     - `anchors`: how many of each task.
-    - `tasks`: of how many past tasks; the oldest make room.
+    - `tasks`: of how many past tasks: all that end before the last one begins.
 
     **Raises:**
 
@@ -92,8 +99,9 @@ class InvariantPath(AbstractRule):
     def tier(self) -> Tier:
         return Tier.GLOBAL
 
-    def check_tasks(self, rows: int) -> None:
-        check_enough(rows, anchors=self.anchors)
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        check_room(past, self.tasks)
+        check_enough(past, anchors=self.anchors)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
@@ -128,7 +136,7 @@ class InvariantPath(AbstractRule):
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         memory, clock = state.memory, state.memory["clock"]
         (_, frozen), held = memory["past"].flat()
-        errors = self.invariance.errors(memory["outputs"], frozen, held, clock)
+        errors = self.invariance.errors(memory["outputs"], frozen, held, memory["past"].tasks)
         heard = with_errors(feedback, errors)
         inner = self.rule.receive(within(state), heard, key=key)
         return around(inner, memory | {"clock": clock.told(feedback.boundary)})
@@ -139,7 +147,11 @@ class InvariantPath(AbstractRule):
         (inputs, _), held = memory["past"].flat()
         before, adapted = weights_of(inner), self.rule.adapt(inner, key=key_rule)
         after = self.direction.step(
-            before, weights_of(adapted), memory["direction"], memory["clock"]
+            before,
+            weights_of(adapted),
+            memory["direction"],
+            clock=memory["clock"],
+            body=state.body,
         )
         anchored = Anchored(self.rule, inner, inputs, held)
         after = self.invariance.bent(before, after, anchored, memory["invariance"])
@@ -154,7 +166,7 @@ class InvariantPath(AbstractRule):
 
     def _ended(self, state: State, *, key: Key[Array, ""]) -> dict:
         """The memory once a task has ended: its sample become anchors, outputs frozen."""
-        key_predict, key_keep = jax.random.split(key)
+        key_predict, key_keep, key_direction = jax.random.split(key, 3)
         memory, sample = state.memory, state.memory["sample"]
         rested = self.rule.rest(within(state), self.anchors)
         seen, outputs = self.rule.predict(rested, Clamped.full(sample.rows), key=key_predict)
@@ -163,5 +175,7 @@ class InvariantPath(AbstractRule):
             "sample": empty(sample.rows),
             "past": memory["past"].with_task(memory["clock"], sample, (sample.rows, outputs)),
             "invariance": kept,
-            "direction": self.direction.remember(memory["direction"], weights_of(state)),
+            "direction": self.direction.remember(
+                memory["direction"], weights_of(state), body=state.body, key=key_direction
+            ),
         }

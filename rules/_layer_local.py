@@ -2,12 +2,11 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._base import Body, State
 from ._gene import gene, real
 from ._invariance import AbstractInvariance, Anchored
-from ._past import Clock
 from ._subspace import Subspaces, avoided, extended, nothing
 from ._weights import Weights
 
@@ -57,7 +56,7 @@ class LayerLocal(AbstractInvariance):
         outputs: Float[Array, "rows outputs"],
         frozen: Float[Array, "rows outputs"],
         held: Bool[Array, " rows"],
-        clock: Clock,
+        tasks: Int[Array, ""],
     ) -> Float[Array, "rows outputs"]:
         return jnp.zeros_like(outputs)
 

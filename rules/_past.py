@@ -60,6 +60,11 @@ class Past(eqx.Module):
         """All rows, without the axis of tasks, and where there are any."""
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (self.rows, self.held))
 
+    @property
+    def tasks(self) -> Int[Array, ""]:
+        """Of how many tasks there are rows."""
+        return self.held.any(1).astype(int).sum()
+
     def with_task(self, clock: Clock, sample: Sample, rows: PyTree) -> "Past":
         """With the rows of the task that ends, in the place of the oldest."""
         slot = clock.ended % len(self.held)

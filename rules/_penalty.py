@@ -4,11 +4,11 @@ from typing import Literal, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ._gene import gene, real
 from ._invariance import AbstractInvariance, Anchored
-from ._past import Clock, per_row
+from ._past import per_row
 from ._registry import near
 from ._weights import Weights
 
@@ -28,8 +28,8 @@ class Penalty(AbstractInvariance):
 
     $$L + \lambda\, j^\gamma\, \frac{1}{A} \sum_a d(y_a, f_a)$$
 
-    with $y_a$ the outputs at anchor $a$ of $A$, $f_a$ the frozen ones and $j$ the tasks that
-    have ended. With $p$ and $q$ the softmax of both, $d$ is
+    with $y_a$ the outputs at anchor $a$ of $A$, $f_a$ the frozen ones and $j$ the tasks of
+    which there are anchors. With $p$ and $q$ the softmax of both, $d$ is
 
     - `"bhattacharyya"`: $-\log \sum_c \sqrt{p_c q_c}$; its derivative by $y$ is
       $(p - r) / 2$, $r$ the softmax of $(y + f) / 2$;
@@ -42,7 +42,7 @@ class Penalty(AbstractInvariance):
     **Arguments:**
 
     - `weight`: $\lambda$, a positive scalar.
-    - `growth`: $\gamma$, a scalar: how the weight grows with the tasks that have ended.
+    - `growth`: $\gamma$, a scalar: how the weight grows with the tasks that are remembered.
     - `distance`: $d$.
 
     **Raises:**
@@ -74,10 +74,9 @@ class Penalty(AbstractInvariance):
         outputs: Float[Array, "rows outputs"],
         frozen: Float[Array, "rows outputs"],
         held: Bool[Array, " rows"],
-        clock: Clock,
+        tasks: Int[Array, ""],
     ) -> Float[Array, "rows outputs"]:
-        tasks = jnp.maximum(clock.ended, 1).astype(float)
-        weight = self.weight * tasks**self.growth
+        weight = self.weight * jnp.maximum(tasks, 1).astype(float) ** self.growth
         return weight * per_row(held) * _ERRORS[self.distance](outputs, frozen)
 
     def bent(

@@ -9,7 +9,14 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._extra_rows import with_errors, with_rows
 from ._gene import gene, real
-from ._inner_rule import around, check_enough, check_reads_error, inner_rule, within
+from ._inner_rule import (
+    around,
+    check_enough,
+    check_reads_error,
+    check_room,
+    inner_rule,
+    within,
+)
 from ._past import Clock, Past, per_row
 from ._sample import empty, met
 from ._signals import Signal, Tier
@@ -24,7 +31,8 @@ class Replay(AbstractRule):
     While a task lasts, a uniform sample of its examples is drawn from the stream, with their
     targets; when the feedback's boundary ends it, they are stored, and ride as further rows
     of every batch through the rule within. Their loss is the cross-entropy of the softmax of
-    the outputs; $j$ is how many tasks have ended. Until one has, it is the rule within.
+    the outputs; $j$ is of how many tasks some are stored. Until one has ended, it is the rule
+    within.
 
     Reads what the rule within reads, the target and the boundary; its tier is global, for
     what is stored is no synapse's own.
@@ -34,7 +42,7 @@ class Replay(AbstractRule):
     - `rule`: any layered rule that reads the error, or text such as `"sgd(rate=0.1)"`.
     - `weight`: $\lambda$, a positive scalar.
     - `samples`: how many of each task.
-    - `tasks`: of how many past tasks; the oldest make room.
+    - `tasks`: of how many past tasks: all that end before the last one begins.
 
     **Raises:**
 
@@ -73,8 +81,9 @@ class Replay(AbstractRule):
     def tier(self) -> Tier:
         return Tier.GLOBAL
 
-    def check_tasks(self, rows: int) -> None:
-        check_enough(rows, samples=self.samples)
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        check_room(past, self.tasks)
+        check_enough(past, samples=self.samples)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
@@ -104,7 +113,7 @@ class Replay(AbstractRule):
         key_rule, key_sample = jax.random.split(key)
         memory, clock = state.memory, state.memory["clock"]
         (_, targets), held = memory["past"].flat()
-        weight = self.weight * clock.ended.astype(float) * per_row(held)
+        weight = self.weight * memory["past"].tasks.astype(float) * per_row(held)
         errors = weight * (targets - jax.nn.softmax(memory["outputs"]))
         inner = self.rule.receive(within(state), with_errors(feedback, errors), key=key_rule)
         inputs = state.neurons[0]["activity"][: len(feedback.error)]

@@ -12,6 +12,7 @@ import platform
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from handwritten_path import Data, path
 
@@ -53,7 +54,9 @@ def of(problem) -> Data:
     base = problem.problem
     world = problem.reset(key=jax.random.key(0))
     inputs = base.shown(world.stream, base.train.inputs)
-    return Data(inputs, base.train.classes.astype(int), problem.rows, problem.counts)
+    return Data(
+        inputs, base.train.classes.astype(int), problem.rows, jnp.asarray(problem.counts, float)
+    )
 
 
 def clock(function):

@@ -1,5 +1,6 @@
 """Several tasks in one life: what comes when, and what is tested."""
 
+import dataclasses
 import functools
 
 import jax
@@ -165,8 +166,8 @@ def test_the_number_of_permuted_tasks_is_checked(unchecked):
 @pytest.mark.parametrize(
     ("rule", "name"),
     [
-        (pg.rules.InvariantPath("sgd", anchors=97), "anchors"),
-        (pg.rules.Replay("sgd", samples=97), "samples"),
+        (pg.rules.InvariantPath("sgd", anchors=97, tasks=2), "anchors"),
+        (pg.rules.Replay("sgd", samples=97, tasks=2), "samples"),
         (pg.rules.GradientProjectionMemory("sgd", samples=97), "samples"),
     ],
 )
@@ -175,7 +176,24 @@ def test_no_more_is_kept_of_a_task_than_it_has(rule, name):
     problem, _, _ = lived("sequential", "fixed")
     with pytest.raises(ValueError, match=f"`{name}` must be at most 96, .* got 97; keep fewer"):
         pg.envs.born(rule, problem, key=KEY)
-    jax.eval_shape(lambda: pg.envs.born(type(rule)("sgd"), problem, key=KEY))
+    few = dataclasses.replace(rule, **{name: 96})
+    jax.eval_shape(lambda: pg.envs.born(few, problem, key=KEY))
+
+
+def test_no_more_is_kept_of_a_task_than_there_are_different_examples():
+    problem = pg.envs.split_digits(hidden=(), batch=1000, presentations=2)
+    most = int((np.asarray(problem.problem.train.classes) < 5).sum())
+    assert problem.past == (most,)
+    rule = pg.rules.Replay("sgd", samples=most + 1)
+    with pytest.raises(ValueError, match=f"must be at most {most}, the different rows"):
+        pg.envs.born(rule, problem, key=KEY)
+
+
+@pytest.mark.parametrize("kind", [pg.rules.InvariantPath, pg.rules.Replay])
+def test_a_rule_has_room_for_all_tasks_but_the_last(kind):
+    problem, _, _ = lived("sequential", "fixed")
+    with pytest.raises(ValueError, match=r"`tasks` must be at least 2, .* got 1; keep some"):
+        pg.envs.born(kind("sgd"), problem, key=KEY)
 
 
 @pytest.mark.parametrize("build", [pg.envs.split_digits, pg.envs.permuted_digits])
