@@ -82,6 +82,8 @@ from ._remembering import Remembering as Remembering
 from ._remembering_genomes import remembering as _remembering
 from ._replay import Replay as Replay
 from ._sanger import Sanger as Sanger
+from ._settling import Settling as Settling
+from ._settling import beside as _beside
 from ._sgd import SGD as SGD
 from ._sign_symmetric import SignSymmetric as SignSymmetric
 from ._signals import Signal as Signal
@@ -136,9 +138,9 @@ RULES: Registry[AbstractRule] = Registry(
         "blur": _blur,
         "vsml": _vsml,
         "learned-optimizer": _learned_optimizer,
-        "hopfield": Hopfield,
-        "storkey": Storkey,
-        "pseudo-inverse": PseudoInverse,
+        "hopfield": _beside(Hopfield),
+        "storkey": _beside(Storkey),
+        "pseudo-inverse": _beside(PseudoInverse),
         "remembering": _remembering,
         "expression": Expression,
         "invariant-path": InvariantPath,

@@ -4,11 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from . import _population
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._check_sizes import check_sizes
 from ._gene import gene, real
-from ._population import Order
+from ._settling import Settling, without_diagonal
 from ._signals import Signal, Tier
 
 
@@ -27,14 +25,11 @@ class Hopfield(AbstractRule):
     **Arguments:**
 
     - `gain`: $g$, a positive scalar: how sure outputs can be.
-    - `steps`: rounds in which free neurons settle.
-    - `order`: of a round: `"synchronous"`, all at once, which may end in a cycle of two, or
-      `"asynchronous"`, one after the other, which is slower and never does.
+    - `settling`: how free neurons settle; `make` takes its arguments beside the others.
 
     **Raises:**
 
-    - `ValueError`: if `gain` or `steps` is not positive or the order is unknown; at `init`
-      if the body has several layers.
+    - `ValueError`: if `gain` is not positive; at `init` if the body has several layers.
 
     ??? cite "Reference"
 
@@ -56,12 +51,7 @@ class Hopfield(AbstractRule):
     """
 
     gain: Float[Array, ""] = eqx.field(default=4.0, converter=real, metadata=gene("log"))
-    steps: int = eqx.field(static=True, default=10)
-    order: Order = eqx.field(static=True, default="synchronous")
-
-    def __check_init__(self):
-        check_sizes(steps=self.steps)
-        _population.check_order(self.order)
+    settling: Settling = eqx.field(default_factory=Settling)
 
     @property
     def reads(self) -> frozenset[Signal]:
@@ -72,21 +62,21 @@ class Hopfield(AbstractRule):
         return Tier.ACTIVITY
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
-        return _population.newborn(body, type(self).__name__)
+        return self.settling.newborn(body)
 
     def rest(self, state: State, batch: int) -> State:
-        return _population.rest(state, batch)
+        return self.settling.rest(state, batch)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
-        state = _population.settled(state, inputs, steps=self.steps, order=self.order)
+        state = self.settling.settled(state, inputs)
         return state, self.gain * jnp.tanh(state.neurons[0]["field"])
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         return state
 
     def adapt(self, state: State, *, key: Key[Array, ""]) -> State:
-        neurons, w = state.neurons[0], state.synapses[0]["weight"]
-        x = neurons["clamped"] * neurons["activity"]
+        w = state.synapses[0]["weight"]
+        x = state.neurons[0]["clamped"] * self.settling.deviation(state)
         change = x.T @ (x / x.shape[0]) / state.body.fan_in(0)
-        weight = w + _population.without_diagonal(change)
+        weight = w + without_diagonal(change)
         return State(state.body, state.neurons, ({"weight": weight},), state.memory)

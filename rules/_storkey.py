@@ -4,11 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from . import _population
 from ._base import AbstractRule, Body, Clamped, Feedback, State
-from ._check_sizes import check_sizes
 from ._gene import gene, real
-from ._population import Order
+from ._settling import Settling, without_diagonal
 from ._signals import Signal, Tier
 
 
@@ -27,13 +25,11 @@ class Storkey(AbstractRule):
     **Arguments:**
 
     - `gain`: $g$, a positive scalar: how sure outputs can be.
-    - `steps`: rounds in which free neurons settle.
-    - `order`: of a round: `"synchronous"`, all at once, or `"asynchronous"`.
+    - `settling`: how free neurons settle; `make` takes its arguments beside the others.
 
     **Raises:**
 
-    - `ValueError`: if `gain` or `steps` is not positive or the order is unknown; at `init`
-      if the body has several layers.
+    - `ValueError`: if `gain` is not positive; at `init` if the body has several layers.
 
     ??? cite "Reference"
 
@@ -51,12 +47,7 @@ class Storkey(AbstractRule):
     """
 
     gain: Float[Array, ""] = eqx.field(default=4.0, converter=real, metadata=gene("log"))
-    steps: int = eqx.field(static=True, default=10)
-    order: Order = eqx.field(static=True, default="synchronous")
-
-    def __check_init__(self):
-        check_sizes(steps=self.steps)
-        _population.check_order(self.order)
+    settling: Settling = eqx.field(default_factory=Settling)
 
     @property
     def reads(self) -> frozenset[Signal]:
@@ -67,13 +58,13 @@ class Storkey(AbstractRule):
         return Tier.ACTIVITY
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
-        return _population.newborn(body, type(self).__name__)
+        return self.settling.newborn(body)
 
     def rest(self, state: State, batch: int) -> State:
-        return _population.rest(state, batch)
+        return self.settling.rest(state, batch)
 
     def predict(self, state: State, inputs: Clamped, *, key: Key[Array, ""]):
-        state = _population.settled(state, inputs, steps=self.steps, order=self.order)
+        state = self.settling.settled(state, inputs)
         return state, self.gain * jnp.tanh(state.neurons[0]["field"])
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
@@ -83,9 +74,9 @@ class Storkey(AbstractRule):
         neurons, w = state.neurons[0], state.synapses[0]["weight"]
         rows, n = neurons["activity"].shape[0], state.body.fan_in(0)
         c = neurons["clamped"]
-        x, h = c * neurons["activity"], c * neurons["field"]
+        x, h = c * self.settling.deviation(state), c * neurons["field"]
         # Fields without what the synapse itself gives them.
         own = w * (jnp.square(x).T @ c + c.T @ jnp.square(x))
         change = x.T @ x - (x.T @ h + h.T @ x - own)
-        weight = w + _population.without_diagonal(change / (rows * n))
+        weight = w + without_diagonal(change / (rows * n))
         return State(state.body, state.neurons, ({"weight": weight},), state.memory)

@@ -16,11 +16,11 @@ import numpy as np
 from page import cell, keep, put, table
 
 import plasticgym as pg
-from plasticgym.rules import Body, Clamped, Hopfield
+from plasticgym.rules import Body, Clamped, Hopfield, Settling
 
 SEEDS, NEURONS = range(9300, 9316), (200, 800)
 SHARES = (0.05, 0.10, 0.12, 0.138, 0.15, 0.18, 0.25)
-RULE = Hopfield(steps=60)
+RULE = Hopfield(settling=Settling(steps=60))
 
 
 def main():

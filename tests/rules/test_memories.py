@@ -89,7 +89,7 @@ def test_few_patterns_come_back_from_half_of_their_bits(name, order):
     """And the bits that are clamped stay."""
     x = patterns(5)
     known = np.broadcast_to(np.arange(N) < N // 2, x.shape)
-    rule = MEMORIES[name](order=order, steps=3)
+    rule = pg.rules.make(name, order=order, steps=3)
     np.testing.assert_array_equal(recalled(rule, stored(name, 5), x, known), x)
 
 
@@ -158,6 +158,9 @@ def test_activity_goes_on_in_rows_that_do_not_start(name):
     [
         ({"gain": 0.0}, "`gain` must be positive, got 0.0"),
         ({"steps": 0}, "`steps` must be a positive whole number, got 0"),
+        ({"slope": 0.0}, "`slope` must be positive, got 0.0"),
+        ({"slope": (1.0, 2.0)}, r"`slope` must be one number, got shape \(2,\)"),
+        ({"own": float("nan")}, "`own` must be finite, got nan"),
         ({"order": "synchron"}, "unknown `order` 'synchron'; did you mean 'synchronous'"),
     ],
 )
@@ -172,3 +175,59 @@ def test_layers_are_refused_with_the_remedy(name):
         ValueError, match=r"one recurrent population, .* got layers \(4, 3\); .*"
     ):
         pg.rules.make(name).init(Body((4, 3)), key=KEY)
+
+
+def test_a_centre_of_another_size_is_refused():
+    rule = pg.rules.make("hopfield", centre=(0.1, 0.2))
+    with pytest.raises(
+        ValueError, match=r"`centre` must be one number, .* 5 .*, got shape \(2,"
+    ):
+        rule.init(Body((5,)), key=KEY)
+
+
+@pytest.mark.parametrize("ridge", [0.0, -1.0])
+def test_a_ridge_that_is_not_positive_is_refused(ridge):
+    with pytest.raises(ValueError, match=f"`ridge` must be positive, got {ridge}"):
+        PseudoInverse(ridge=ridge)
+
+
+def lived(rule, rows):
+    """The weights of a small population after these rows."""
+    state = rule.rest(rule.init(Body(rows.shape[1:]), key=KEY), 1)
+    for row in rows:
+        state = rule.predict(state, shown(row[None]), key=KEY)[0]
+        state = rule.adapt(state, key=KEY)
+    return np.asarray(state.synapses[0]["weight"])
+
+
+def test_a_ridge_is_that_of_ridge_regression():
+    x, ridge = patterns(6)[:, :9], 3.0
+    expected = x.T @ np.linalg.inv(x @ x.T + ridge * np.eye(6)) @ x
+    np.testing.assert_allclose(lived(PseudoInverse(ridge=ridge), x), expected, atol=1e-5)
+
+
+@every_memory
+def test_what_is_usual_is_taken_off_before_anything_is_learned(name):
+    """As the plain rule learns of patterns without it."""
+    x, centre = patterns(3)[:, :7], np.linspace(-0.5, 0.5, 7).astype(np.float32)
+    found = lived(pg.rules.make(name, centre=centre), x)
+    np.testing.assert_allclose(found, lived(pg.rules.make(name), x - centre), atol=1e-5)
+
+
+def test_graded_neurons_settle_where_the_equation_says():
+    """Round by round; a steep slope is a sign."""
+    slope, own, centre, steps = 2.0, 0.5, 0.1, 3
+    options = {"steps": steps, "own": own, "centre": centre}
+    weight = np.random.default_rng(1).normal(size=(N, N)).astype(np.float32) / 10
+    v = weight - (1 - own) * np.diag(np.diag(weight))
+    x = patterns(2)
+    known = np.broadcast_to(np.arange(N) < N // 2, x.shape)
+    for answer, given in ((lambda h: np.tanh(slope * h), slope), (np.sign, 1e9)):
+        s = np.where(known, x, centre)
+        for _ in range(steps):
+            s = np.where(known, x, answer((s - centre) @ v))
+        rule = pg.rules.make("hopfield", slope=given, **options)
+        state = rule.rest(State(Body((N,)), (), ({"weight": jnp.asarray(weight)},)), 2)
+        found = rule.predict(state, shown(x, known), key=KEY)[0].neurons[0]
+        np.testing.assert_allclose(found["activity"], s, atol=1e-4)
+        np.testing.assert_allclose(found["field"], (s - centre) @ v, atol=1e-3)
