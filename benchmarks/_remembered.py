@@ -78,7 +78,8 @@ def remembered(
         For each setting, the shares of all lives and the count of entries.
 
     Raises:
-        ValueError: if the problem ends before a setting does.
+        ValueError: if there is no seed, a setting is no pair of whole numbers of at least 1
+            and 0, or the problem ends before a setting does.
 
     !!! example
 
@@ -92,12 +93,8 @@ def remembered(
         ```
     """
     asked = [(problem.stored, problem.delay)] if settings is None else list(settings)
+    _check(problem, seeds, asked)
     times = [n * problem.snippet + delay for n, delay in asked]
-    if not asked or max(n for n, _ in asked) > problem.stored or max(times) > problem.written:
-        raise ValueError(
-            f"`settings` must end within {problem.stored} stored and {problem.written} "
-            f"presentations, got {asked}."
-        )
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     at = np.isin(np.arange(1, problem.written + 1), times)
     right, floats, diverged = jax.tree.map(
@@ -111,6 +108,26 @@ def remembered(
         return Remembered(half(stored), half(unseen), lost, n * problem.missing, floats)
 
     return [one(n, time) for (n, _), time in zip(asked, times, strict=True)]
+
+
+def _check(problem: Remember, seeds: Sequence[int], asked: list[tuple[int, int]]) -> None:
+    if not len(seeds):
+        raise ValueError(f"`seeds` must hold one seed or more, got {seeds!r}.")
+    whole = lambda n: isinstance(n, int | np.integer) and not isinstance(n, bool)  # noqa: E731
+    if not asked or any(
+        not (whole(n) and whole(delay)) or n < 1 or delay < 0 for n, delay in asked
+    ):
+        raise ValueError(
+            "`settings` must hold pairs of whole numbers: at least 1 that is stored, and a "
+            f"delay of at least 0, got {asked}."
+        )
+    most = max(n for n, _ in asked)
+    last = max(n * problem.snippet + delay for n, delay in asked)
+    if most > problem.stored or last > problem.written:
+        raise ValueError(
+            f"`settings` must end within {problem.stored} stored and {problem.written} "
+            f"presentations, got {asked}."
+        )
 
 
 @eqx.filter_jit

@@ -50,7 +50,7 @@ def main():
         cells = [cell(f.density) for f in most]
         cells += [cell(found[8, delay].stored) for delay in DELAYS]
         genes = str(pg.rules.genome(rules[i]).size)
-        rows.append([f"`{name}`", genes, str(most[0].floats), str(stored), *cells])
+        rows.append([f"`{name}`", genes, f"{most[0].floats.mean():.0f}", str(stored), *cells])
         print(*rows[-1], file=sys.stderr, flush=True)
     keep("lstm", results)
     head = ["rule", "genes", "floats", "stored", "bits per float", "after 4 more"]

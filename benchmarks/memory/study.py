@@ -60,7 +60,7 @@ def row(who, best, found):
     kept = retention(now, then)
     return [
         f"`{who}`",
-        str(most.floats),
+        f"{most.floats.mean():.0f}",
         str(best),
         *(cell(found[best, delay].density) for delay in DELAYS),
         cell(now.stored),

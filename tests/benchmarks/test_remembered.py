@@ -18,7 +18,7 @@ def build(**options):
 
 @pytest.fixture(scope="module")
 def rule():
-    return pg.rules.Hopfield(steps=2)
+    return pg.rules.make("hopfield", steps=2)
 
 
 def test_one_setting_is_what_lives_are_tested_to_score(rule):
@@ -68,3 +68,15 @@ def test_nothing_is_remembered_by_who_knows_only_what_is_usual():
 def test_settings_that_are_not_lived_are_refused(rule, setting):
     with pytest.raises(ValueError, match="`settings` must end within 4 stored and 6 present"):
         remembered(rule, build(), seeds=SEEDS, settings=[setting])
+
+
+@pytest.mark.parametrize("setting", [(0, 0), (1, -1), (2.0, 0), (1, 0.5), (True, 0)])
+def test_settings_that_are_no_counts_are_refused(rule, setting, unchecked):
+    with pytest.raises(ValueError, match=r"`settings` must hold pairs .*: .* got"):
+        remembered(rule, build(), seeds=SEEDS, settings=[setting])
+
+
+@pytest.mark.parametrize("wrong", [{"settings": []}, {"seeds": []}])
+def test_nothing_to_measure_is_refused(rule, wrong):
+    with pytest.raises(ValueError, match=r"`(settings|seeds)` must hold"):
+        remembered(rule, build(), **{"seeds": SEEDS, **wrong})
