@@ -42,7 +42,7 @@ class Hopfield(AbstractRule):
 
         ```python
         >>> import jax, plasticgym as pg
-        >>> problem = pg.envs.remember(bits=64, stored=4, hidden=0)
+        >>> problem = pg.envs.remember(bits=64, stored=3, delay=0, hidden=0)
         >>> life = pg.envs.live(pg.rules.Hopfield(), problem, key=jax.random.key(0))
         >>> bool(life.tests.score[-1] > 0.9)
         True
