@@ -24,14 +24,20 @@ class Windowed(AbstractAgent):
     and how the first one changed synapses and memory goes straight through what lies
     between: with $s_a$ the states when it closes, and $s_b$ when the last one opens,
 
-    $$\tilde s_b = \text{sg}(s_b)
-        + \tfrac{T}{w} (s_a - \text{sg}(s_a)) + (s_0 - \text{sg}(s_0)),$$
+    $$\tilde s_b = \text{sg}(s_b) + (s_a - \text{sg}(s_a)) + (s_0 - \text{sg}(s_0)),$$
 
-    where sg stops gradients, $s_0$ are the states at birth and $T / w$ is the number of
-    windows there are, so that the mean gradient is that of all of them, one at a time. The
-    loss is that of [`MetaGradient`][plasticgym.agents.MetaGradient], of the last window
-    alone. What synapses do to each other's changes later, or what neurons carry over, has
-    no gradient.
+    where sg stops gradients and $s_0$ are the states at birth: genes of birth have the
+    gradient that they would have if nothing ever changed what was born. Presentation $t$ of
+    the first window is lived by the genome
+
+    $$\theta_t = \text{sg}(\theta) + \tfrac{n}{n_t}\, (\theta - \text{sg}(\theta)),$$
+
+    $n$ being the number of windows there are and $n_t$ of those that hold presentation $t$,
+    fewer at the ends of a life. So in the mean gradient over windows every presentation
+    counts once. What synapses do to each other's changes beyond a window, or what neurons
+    carry over, has no gradient. The loss is that of
+    [`MetaGradient`][plasticgym.agents.MetaGradient], of the last window alone: half that of
+    its presentations and half that of the test, or without any of them that of the test.
     Memory does not grow with the length of the life.
 
     **Arguments:**
@@ -100,13 +106,13 @@ class Windowed(AbstractAgent):
         opens = jax.random.randint(key_window, (), 0, before - self.width + 1)
         newborn = born(rule, problem, key=key_life)
         life, kept = _passed(rule, problem, newborn, before, opens)
-        written, _ = _presented(rule, problem, kept, self.width)
-        windows = before / self.width
+        held = _holding(opens, self.width, before)
+        written = _written(rule, problem, kept, (before - self.width + 1) / held)
 
         def straight(end: Array, new: Array, at_birth: Array) -> Array:
             if not jnp.issubdtype(end.dtype, jnp.inexact):
                 return end
-            return end + windows * _differential(new) + _differential(at_birth)
+            return end + _differential(new) + _differential(at_birth)
 
         kept_by = lambda life: (life.state.synapses, life.state.memory)  # noqa: E731
         synapses, memory = jax.tree.map(straight, *map(kept_by, (life, written, newborn)))
@@ -114,9 +120,18 @@ class Windowed(AbstractAgent):
         life = Life(state, life.world, life.key, life.time, life.diverged)
         life, outcomes = _presented(rule, problem, life, self.recall)
         held_out, diverged = examine(rule, problem, life, part="validation")
+        if self.recall == 0:
+            return held_out.loss, diverged
         weight = jnp.maximum(outcomes.weight.sum(), 1.0)
         stream = (outcomes.loss * outcomes.weight).sum() / weight
         return (stream + held_out.loss) / 2.0, diverged
+
+
+def _holding(opens: Int[Array, ""], width: int, presentations: int) -> Float[Array, " width"]:
+    """How many windows hold each presentation of the one that opens there."""
+    time = opens + jnp.arange(width)
+    most = min(width, presentations - width + 1)
+    return jnp.minimum(jnp.minimum(time + 1, presentations - time), most).astype(float)
 
 
 def _passed(
@@ -136,6 +151,25 @@ def _passed(
 
     lives, _ = jax.lax.scan(presentation, (begun, begun), jnp.arange(presentations))
     return lives
+
+
+def _written(
+    rule: AbstractRule,
+    problem: AbstractProblem,
+    life: Life,
+    weights: Float[Array, " presentations"],
+) -> Life:
+    """A life after so many presentations, by genomes with so many times the gradient."""
+
+    def presentation(life: Life, weight: Float[Array, ""]):
+        def weighted(gene: Any) -> Any:
+            if not eqx.is_inexact_array(gene):
+                return gene
+            return jax.lax.stop_gradient(gene) + weight * _differential(gene)
+
+        return step(jax.tree.map(weighted, rule), problem, life)[0], None
+
+    return jax.lax.scan(presentation, life, weights)[0]
 
 
 def _presented(
