@@ -36,8 +36,9 @@ def locality(rule: AbstractRule) -> Tier:
     several rows, late in a life or for rare values; statistics of the outputs alone; the
     global among what travels during `predict` and `receive`, which is `layer` at worst; nor
     weights that a neuron keeps copies of and that pass through other states before they are
-    used. A network that settles among its weights counts as `gradient`, whatever feeds back
-    in it: changed weights reach all neurons. A zero synapse that still sends is `layer`.
+    used; nor what synapses hold that is no real number, such as a wiring. A network that
+    settles among its weights counts as `gradient`, whatever feeds back in it: changed
+    weights reach all neurons. A zero synapse that still sends is `layer`.
 
     Args:
         rule: any rule that lives in a body of layers (5, 4, 6, 3) or (7,).

@@ -4,6 +4,7 @@ import itertools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -60,9 +61,17 @@ class Plan:
         return len(self.trials) - 1
 
     def synapses(self, places: Places) -> PyTree:
-        """The mask of these synapses, shaped like the leaves that hold them."""
+        """The mask of these synapses, shaped like the leaves that hold them.
+
+        Leaves that are not real are a wiring: never kicked.
+        """
+
+        def seated(x: jax.ShapeDtypeStruct, block: int) -> np.ndarray:
+            mask = self._seated(x.shape, block, places)
+            return mask & jnp.issubdtype(x.dtype, jnp.inexact)
+
         return tuple(
-            jax.tree.map(lambda x, block=block: self._seated(x.shape, block, places), leaves)
+            jax.tree.map(lambda x, block=block: seated(x, block), leaves)
             for block, leaves in enumerate(self.shapes.synapses)
         )
 

@@ -172,7 +172,9 @@ def _presented(rule: AbstractRule, state: State, now: World, kicks: PyTree, tria
     """One presentation, and the kicks of a trial if now is their time."""
     kick = functools.partial(_kicked, now=now.kicks)
     of_synapses, of_neurons, of_memory = kicks
-    synapses = jax.tree.map(lambda x, cut: jnp.where(cut, 0, x), state.synapses, trial.cut)
+    synapses = jax.tree.map(
+        lambda x, cut: jnp.where(cut, jnp.zeros_like(x), x), state.synapses, trial.cut
+    )
     synapses = kick(synapses, trial.synapses_before_predict, of_synapses)
     memory = kick(state.memory, trial.memory, of_memory)
     values = now.inputs + jnp.where(trial.inputs & now.kicks, 1.0, 0.0)

@@ -44,11 +44,12 @@ class Remembering(AbstractRule):
     their value times $\sum |r|$. Synapses are born with deviation $\beta \sqrt{N_j}$, $\beta$
     by the type of neuron $j$.
 
-    Bodies stay in [-1, 1], and no synapse ever says more than its neuron's mean can: long
-    lives stay finite. Nothing in the genome knows of places or sizes, so that one genome
-    serves any number of neurons and any topology, and neurons in another order live the
-    same. Reads the target; its tier is error where messages go only upwards, and gradient
-    where they settle.
+    Bodies stay in [-1, 1], or at what they were clamped to, and no synapse ever says more
+    than its neuron's mean can: long lives stay finite. Nothing in the genome knows of places
+    or sizes, so that one genome serves any number of neurons and any topology, and neurons
+    in another order live the same. Reads the target; its tier is error, for no synapse
+    carries another's weight, and layer where layers settle, as hidden neurons then hear each
+    other by way of the inputs.
 
     The equations are ours: the abstract of the paper tells the parts, not their form. So
     are the flag `told`, by which synapses can know what is to be remembered, and that a

@@ -57,7 +57,7 @@ def remembering(
         >>> import plasticgym as pg
         >>> rule = pg.rules.make("remembering", genome="random", topology="recurrent")
         >>> pg.rules.genome(rule).size
-        282
+        264
 
         ```
     """
@@ -135,8 +135,11 @@ def projection(
         seed: of that.
     """
     drawn = random(seed=seed)
-    # Entries of what a cell sees are a body, what it heard, its own synapse, type and flags.
-    heard, own, clamped, told = 4, 6, 10, 11
+    # A cell sees a body, what it heard, its own synapse, its type and its flags.
+    (d,), (states, channels, _) = drawn.readout.shape, drawn.message.shape
+    heard, own = d, d + channels
+    clamped = own + states + _TYPES
+    told = clamped + 1
     cell = jnp.zeros(drawn.cell.weight.shape)
     cell = cell.at[_VALUE, heard].set(gain)
     cell = cell.at[_MISSED, _VALUE].set(1 / _SCALE).at[_MISSED, heard].set(-1 / _SCALE)

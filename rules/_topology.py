@@ -98,6 +98,9 @@ class FeedForward(AbstractTopology):
 class Bidirectional(AbstractTopology):
     """Layers that listen to both their neighbours, on the way up and on the way down.
 
+    Ways up and down have synapses of their own, so that no weight is carried over; but
+    hidden neurons hear each other by way of the inputs, and the tier is layer.
+
     **Arguments:**
 
     - `rounds`: up and down so often before the last way up.
@@ -124,7 +127,7 @@ class Bidirectional(AbstractTopology):
 
     @property
     def tier(self) -> Tier:
-        return Tier.GRADIENT
+        return Tier.LAYER
 
     def check(self, body: Body) -> None:
         _check_layers(self, body)
@@ -178,7 +181,7 @@ class Recurrent(AbstractTopology):
 
     @property
     def tier(self) -> Tier:
-        return Tier.GRADIENT
+        return Tier.ERROR
 
     def check(self, body: Body) -> None:
         _check_population(self, body)
@@ -232,7 +235,7 @@ class SparseRecurrent(AbstractTopology):
 
     @property
     def tier(self) -> Tier:
-        return Tier.GRADIENT
+        return Tier.ERROR
 
     def check(self, body: Body) -> None:
         _check_population(self, body)

@@ -46,6 +46,12 @@ VARIANTS = {
     "formula of targets": lambda: pg.rules.Expression(
         "rate * trace(pre) * (target - post) - 0.01 * weight"
     ),
+    **{
+        f"remembering, {topology}": lambda topology=topology: pg.rules.make(
+            "remembering", "projection", topology=topology
+        )
+        for topology in ("bidirectional", "recurrent", "sparse-recurrent")
+    },
     "function of a synapse": lambda: pg.rules.PerSynapse(
         lambda view: view.pre * view.post * view.reward, rate=0.1
     ),
