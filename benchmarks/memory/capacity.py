@@ -37,7 +37,7 @@ def main():
         [str(share), *(cell(results[n][i]) for n in NEURONS)] for i, share in enumerate(SHARES)
     ]
     head = ["patterns per neuron", *(f"bits wrong, {n} neurons" for n in NEURONS)]
-    put("capacity", table(head, rows), seeds=SEEDS)
+    put("capacity", table(head, rows), told=f"{len(SEEDS)} lives of each")
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -1,40 +1,85 @@
 """Who remembers: rules by name, and the bodies in which they do."""
 
-from typing import NamedTuple
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import plasticgym as pg
 
 CLASSICAL = ("hopfield", "storkey", "pseudo-inverse")
-STEPS = (1, 10)  # rounds in which they settle: the better one is chosen
 TOPOLOGIES = {  # of the remembering rule, and the `hidden` of a body of theirs
     "recurrent": 0,
     "sparse-recurrent": 0,
     "feed-forward": (),
     "bidirectional": (),
 }
-UNTRAINED = ("recurrent", "feed-forward")
+STEPS, TICKS = (1, 10), (5, 10)  # rounds in which populations settle
+# What the published rules leave out, and the values of it that are tried.
+SLOPES = {"hopfield": (0.5, 1.0, 2.0, 4.0), "storkey": (1.0, 2.0, 4.0, 8.0)}
+TUNED = {
+    **{name: {"slope": slopes} for name, slopes in SLOPES.items()},
+    "pseudo-inverse": {
+        "slope": (2.0, 3.0, 4.5, 6.0),
+        "own": (0.0, 0.5),
+        "ridge": (2.0, 4.0, 8.0),
+    },
+}
+TRAINED = Path(pg.rules.__file__).parent / "genomes" / "remembering-recurrent.safetensors"
+WRITTEN = ("recurrent", "feed-forward")
 
 
 class Contestant(NamedTuple):
-    """Rules of which one is chosen, and `hidden` of a body with a neuron for each bit."""
+    """Settings of one rule, of which one is chosen, and `hidden` of a body of theirs."""
 
-    variants: list[pg.rules.AbstractRule]
+    name: str
+    settings: list[dict[str, Any]]
     hidden: tuple[int, ...] | int
 
+    def rule(self, at: int) -> pg.rules.AbstractRule:
+        """In one of the settings."""
+        return pg.rules.make(self.name, **self.settings[at])
 
-def contestants() -> dict[str, Contestant]:
-    """By name."""
-    everyone = {
-        name: Contestant([pg.rules.make(name, steps=n) for n in STEPS], 0) for name in CLASSICAL
-    }
+    def spelled(self, at: int) -> str:
+        """The numbers of a setting; of a centre, one per bit, whether there is one."""
+        spelt = []
+        for name, value in self.settings[at].items():
+            if name == "centre":
+                spelt.append("centred" if np.any(value) else "not centred")
+            elif name == "topology_options":
+                spelt += [f"{n} {v}" for n, v in value.items()]
+            elif name not in ("genome", "topology"):
+                spelt.append(f"{name} {value:g}")
+        return ", ".join(spelt) or "-"
+
+
+def contestants(usual: np.ndarray | None = None) -> dict[str, Contestant]:
+    """By name; `usual` is the mean of the bits, where bits have one."""
+    everyone = {name: Contestant(name, _each(steps=STEPS), 0) for name in CLASSICAL}
+    centres = {} if usual is None else {"centre": (0.0 * usual, usual)}
+    for name, values in TUNED.items():
+        settings = _each(steps=(10,), **values, **centres)
+        everyone[f"{name}, tuned"] = Contestant(name, settings, 0)
     for topology, hidden in TOPOLOGIES.items():
-        rule = remembering("shipped", topology)
-        everyone[f"remembering, {topology}"] = Contestant([rule], hidden)
-    for topology in UNTRAINED:
-        rule = remembering("random", topology)
-        everyone[f"untrained, {topology}"] = Contestant([rule], TOPOLOGIES[topology])
-    return everyone
+        everyone[f"trained, {topology}"] = remembering(str(TRAINED), topology, hidden)
+    for topology in WRITTEN:
+        body = TOPOLOGIES[topology]
+        everyone[f"projection, {topology}"] = remembering("projection", topology, body)
+    return everyone | {"untrained, recurrent": remembering("random", "recurrent", 0)}
 
 
-def remembering(genome: str, topology: str) -> pg.rules.AbstractRule:
-    return pg.rules.make("remembering", genome, topology=topology)
+def remembering(genome: str, topology: str, hidden: tuple[int, ...] | int) -> Contestant:
+    """One genome; how often a population listens is chosen as for the others."""
+    settings: dict[str, Sequence[Any]] = {"genome": (genome,), "topology": (topology,)}
+    if topology.endswith("recurrent"):
+        settings["topology_options"] = [{"ticks": n} for n in TICKS]
+    return Contestant("remembering", _each(**settings), hidden)
+
+
+def _each(**values: Sequence) -> list[dict[str, Any]]:
+    """All combinations of them."""
+    return [
+        dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
+    ]

@@ -14,7 +14,7 @@ import sys
 import jax
 import numpy as np
 from contestants import CLASSICAL, contestants
-from page import cell, keep, put, table, told
+from page import cell, keep, put, room, table, told
 
 import plasticgym as pg
 from plasticgym.benchmarks import remembered
@@ -24,7 +24,7 @@ STORED, DELAYS = (2, 4, 6, 8, 12, 16), (0, 4)
 SETTINGS = [(n, delay) for n in STORED for delay in DELAYS]
 RATES, TRAINED_ON = (0.01, 0.03, 0.1), (4, 8, 12)  # rates in gene units of 0.1
 CHOICE, SEEDS = range(8000, 8016), range(9000, 9016)
-OTHERS = (*CLASSICAL, "remembering, recurrent", "untrained, recurrent")
+OTHERS = (*CLASSICAL, "trained, recurrent", "untrained, recurrent")
 
 
 def main():
@@ -33,7 +33,10 @@ def main():
     generations = parser.parse_args().generations
     pg.benchmarks.use_cache()
     everyone = contestants()
-    variants = {name: everyone[name].variants for name in OTHERS}
+    variants = {
+        name: [everyone[name].rule(i) for i in range(len(everyone[name].settings))]
+        for name in OTHERS
+    }
     variants["lstm"] = [trained(rate, generations) for rate in RATES]
     results, rows = {}, []
     for name, rules in variants.items():
@@ -50,11 +53,15 @@ def main():
         cells = [cell(f.density) for f in most]
         cells += [cell(found[8, delay].stored) for delay in DELAYS]
         genes = str(pg.rules.genome(rules[i]).size)
-        rows.append([f"`{name}`", genes, f"{most[0].floats.mean():.0f}", str(stored), *cells])
+        rows.append([f"`{name}`", genes, room(most[0]), str(stored), *cells])
         print(*rows[-1], file=sys.stderr, flush=True)
     keep("lstm", results)
     head = ["rule", "genes", "floats", "stored", "bits per float", "after 4 more"]
-    put("lstm", table([*head, "accuracy, 8 stored", "after 4 more"], rows), seeds=SEEDS)
+    put(
+        "lstm",
+        table([*head, "accuracy, 8 stored", "after 4 more"], rows),
+        told=f"{len(SEEDS)} lives of each",
+    )
 
 
 def trained(rate, generations):

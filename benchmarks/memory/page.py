@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from plasticgym.benchmarks._machine import machine
-from plasticgym.benchmarks._statistics import half_width
+from plasticgym.benchmarks._statistics import bootstrap, half_width
 from plasticgym.rules._atomic import write_atomically
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "memory.md"
 FOLDER = PAGE.with_suffix("")
 
 
-def put(name: str, lines: list[str], *, seeds) -> None:
+def put(name: str, lines: list[str], *, told: str) -> None:
     """Replaces what stands between `<!-- name -->` and `<!-- end of name -->`."""
-    told = f"`python benchmarks/memory/{name}.py`, {len(seeds)} seeds; {machine()}."
-    text = "\n".join([*lines, "", told])
+    source = f"`python benchmarks/memory/{name}.py`, {told}; {machine()}."
+    text = "\n".join([*lines, "", source])
     marks = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
     page, found = re.subn(
         marks, lambda m: m[1] + text + "\n" + m[2], PAGE.read_text(), flags=re.DOTALL
@@ -54,6 +54,24 @@ def cell(values) -> str:
     """Mean and 95% interval over seeds."""
     values = np.asarray(values)
     return f"{values.mean():.3f} ± {half_width(values):.3f}"
+
+
+def ratio(values, others) -> str:
+    """The ratio of two means, with a bootstrap interval over seeds, drawn in pairs."""
+    values, others = np.asarray(values), np.asarray(others)
+
+    def of(rows):
+        rows = rows.astype(int)
+        return values[rows].mean(-1) / others[rows].mean(-1)
+
+    seeds = np.arange(float(len(values)))
+    low, high = bootstrap(of, [seeds], seed=0)
+    return f"{of(seeds):.2f} ({low:.2f} to {high:.2f})"
+
+
+def room(found) -> str:
+    """The entries that lives change, in the mean."""
+    return str(round(float(found.floats.mean())))
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

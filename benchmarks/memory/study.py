@@ -1,101 +1,160 @@
 """How much each contestant remembers, by the number stored and the delay."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from contestants import Contestant, contestants
+from contestants import CLASSICAL, Contestant, contestants
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from page import FOLDER, cell, keep, put, table, told
+from page import FOLDER, cell, keep, put, ratio, room, table, told
 
 from plasticgym.benchmarks import Remembered, remembered
 from plasticgym.benchmarks._statistics import half_width
 from plasticgym.envs import Remember
 
-STORED, DELAYS = (4, 8, 12, 16, 20, 24, 32, 48, 64), (0, 16)
-SETTINGS = [(n, delay) for n in STORED for delay in DELAYS]
+DELAYS = (0, 16)
+SHOWN = (8, 16, 32, 64)  # numbers stored of the table by number and delay
 KNOWN = 0.55  # the accuracy from which on a share of it that is kept says something
-CHOICE, SEEDS = range(8000, 8016), range(9000, 9016)
+CHOICE, SEEDS = range(8000, 8010), range(9000, 9016)
+TRIED = (8, 16, 24, 32, 40, 48, 64, 80)  # numbers stored when choices are made
+OURS = "trained, recurrent"
+
+Found = dict[tuple[int, int], Remembered]  # by the number stored and the delay
 
 
-def study(name: str, problem: Callable[[str, tuple[int, ...] | int], Remember]) -> None:
-    """Measures all contestants in `problem(part, hidden)`; writes table, figures, picture."""
-    results, rows = {}, []
-    for who, contestant in contestants().items():
-        variant, best = chosen(contestant, problem("validation", contestant.hidden))
-        found = asked(variant, problem("test", contestant.hidden), SEEDS, "test")
-        results[who] = {
-            "best stored": best,
-            "settings": [{"stored": n, "delay": d} | told(f) for (n, d), f in found.items()],
-        }
-        rows.append(row(who, best, found))
-        print(*rows[-1], file=sys.stderr, flush=True)
-    keep(name, results)
-    head = ["rule", "floats", "stored", "bits per float", "after 16 more"]
-    head += ["accuracy, 8 stored", "never shown", "after 16 more", "kept"]
-    put(name, table(head, rows), seeds=SEEDS)
-    draw(name, results)
+class Chosen(NamedTuple):
+    """What the validation part says: a setting, a number stored, its bits per float."""
+
+    setting: int  # the position of one among those that were tried
+    spelled: str
+    stored: int
+    density: float
+    settings: int  # how many were tried
 
 
-def chosen(contestant: Contestant, problem: Remember):
-    """The variant and the number stored with most bits per float, without a delay."""
-    tried = {
-        (i, n): f.density.mean()
-        for i, variant in enumerate(contestant.variants)
-        for (n, delay), f in asked(variant, problem, CHOICE, "validation").items()
-        if delay == 0
+def study(
+    name: str, problem: Callable[..., Remember], numbers: Sequence[int], usual=None
+) -> None:
+    """Measures all contestants in `problem(part, hidden, stored, delay)`.
+
+    Writes tables, figures and a picture. `usual` is the mean of the bits, if they have one.
+    """
+    everyone: dict[str, tuple[Chosen, Found]] = {}
+    for who, contestant in contestants(usual).items():
+        best = chosen(contestant, problem("validation", contestant.hidden, TRIED[-1], 0))
+        tested = problem("test", contestant.hidden, numbers[-1], DELAYS[-1])
+        at = [(n, delay) for n in numbers for delay in DELAYS]
+        found = asked(contestant.rule(best.setting), tested, at, SEEDS, "test")
+        everyone[who] = best, found
+        print(*row(who, best, found), best.spelled, file=sys.stderr, flush=True)
+        if OURS in everyone:
+            report(name, everyone, numbers)
+
+
+def report(name: str, everyone: dict[str, tuple[Chosen, Found]], numbers) -> None:
+    """Stores what was found so far; a study that is stopped keeps it."""
+    results = {
+        who: best._asdict()
+        | {"measured": [{"stored": n, "delay": d} | told(f) for (n, d), f in found.items()]}
+        for who, (best, found) in everyone.items()
     }
-    i, best = max(tried, key=lambda at: tried[at])
-    return contestant.variants[i], best
+    keep(name, results)
+    lines = [*main_table(everyone), "", *compared(everyone), ""]
+    lines += ["Bits per float by the number stored:", "", *by_number(everyone), ""]
+    lines += ["What was chosen on the validation part:", "", *choices(everyone)]
+    put(name, lines, told=f"{len(SEEDS)} lives of each")
+    draw(name, results, numbers)
 
 
-def asked(rule, problem, seeds, part) -> dict[tuple[int, int], Remembered]:
-    found = remembered(rule, problem, seeds=seeds, part=part, settings=SETTINGS)
-    return dict(zip(SETTINGS, found, strict=True))
+def chosen(contestant: Contestant, problem: Remember) -> Chosen:
+    """The setting and the number stored with most bits per float, without a delay."""
+    at, count = [(n, 0) for n in TRIED], len(contestant.settings)
+    tried = [
+        Chosen(i, contestant.spelled(i), n, float(f.density.mean()), count)
+        for i in range(count)
+        for (n, _), f in asked(contestant.rule(i), problem, at, CHOICE, "validation").items()
+    ]
+    return max(tried, key=lambda one: one.density)
 
 
-def row(who, best, found):
-    most, (now, then) = found[best, 0], (found[8, delay] for delay in DELAYS)
-    kept = retention(now, then)
+def asked(rule, problem, settings, seeds, part) -> Found:
+    found = remembered(rule, problem, seeds=seeds, part=part, settings=settings)
+    return dict(zip(settings, found, strict=True))
+
+
+def row(who: str, best: Chosen, found: Found) -> list[str]:
+    most, (now, then) = found[best.stored, 0], (found[8, delay] for delay in DELAYS)
     return [
         f"`{who}`",
-        f"{most.floats.mean():.0f}",
-        str(best),
-        *(cell(found[best, delay].density) for delay in DELAYS),
+        room(most),
+        str(best.stored),
+        *(cell(found[best.stored, delay].density) for delay in DELAYS),
         cell(now.stored),
         cell(now.unseen),
         cell(then.stored),
-        f"{kept[0]:.2f} ({kept[1]:.2f} to {kept[2]:.2f})" if now.stored.mean() > KNOWN else "-",
+        ratio(then.stored - 0.5, now.stored - 0.5) if now.stored.mean() > KNOWN else "-",
     ]
 
 
-def retention(now, then) -> tuple[float, float, float]:
-    """The ratio of mean accuracies above one half, with a bootstrap interval over seeds."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(SEEDS), (2000, len(SEEDS)))
-    ratio = lambda rows: (  # noqa: E731
-        (then.stored[rows].mean(-1) - 0.5) / np.maximum(now.stored[rows].mean(-1) - 0.5, 1e-3)
+def main_table(everyone) -> list[str]:
+    head = ["rule", "floats", "stored", "bits per float", "after 16 more"]
+    head += ["accuracy, 8 stored", "never shown", "after 16 more", "kept"]
+    return table(head, [row(who, *mine) for who, mine in everyone.items()])
+
+
+def compared(everyone: dict[str, tuple[Chosen, Found]]) -> list[str]:
+    """Ours against the classical rules that are best on the validation part."""
+
+    def against(names: Sequence[str], which: str) -> str:
+        rival = max(names, key=lambda who: everyone[who][0].density)
+        mine, theirs = (everyone[who][1][everyone[who][0].stored, 0] for who in (OURS, rival))
+        return (
+            f"- `{OURS}` has {ratio(mine.density, theirs.density)} times the bits per float of "
+            f"`{rival}`, the best classical rule {which} on the validation part."
+        )
+
+    tuned = [f"{name}, tuned" for name in CLASSICAL]
+    return [against(CLASSICAL, "as published"), against(tuned, "as tuned")]
+
+
+def choices(everyone: dict[str, tuple[Chosen, Found]]) -> list[str]:
+    rows = [
+        [f"`{who}`", str(best.settings), best.spelled, f"{best.density:.3f}"]
+        for who, (best, _) in everyone.items()
+    ]
+    return table(["rule", "settings tried", "chosen", "bits per float, validation"], rows)
+
+
+def by_number(everyone: dict[str, tuple[Chosen, Found]]) -> list[str]:
+    """Bits per float of everyone at some numbers stored, with and without a delay."""
+    settings = [(n, delay) for n in SHOWN for delay in DELAYS]
+    head = ["rule", *(f"{n}, then {delay}" if delay else str(n) for n, delay in settings)]
+    return table(
+        head,
+        [
+            [f"`{who}`", *(cell(found[at].density) for at in settings)]
+            for who, (_, found) in everyone.items()
+        ],
     )
-    low, high = np.quantile(ratio(drawn), (0.025, 0.975))
-    return float(ratio(np.arange(len(SEEDS)))), float(low), float(high)
 
 
-def draw(name, results):
+def draw(name, results, numbers):
     """Accuracy and bits per float by the number stored; dashed after the delay."""
     figure = Figure(figsize=(11, 4), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
     for i, (who, result) in enumerate(results.items()):
         for delay, style in zip(DELAYS, ("-", "--"), strict=True):
-            settings = [s for s in result["settings"] if s["delay"] == delay]
+            settings = [s for s in result["measured"] if s["delay"] == delay]
             for panel, measure in zip(panels, ("stored", "density"), strict=True):
                 values = np.stack([s[measure] for s in settings], axis=1)
                 mean, half = values.mean(0), half_width(values)
                 label = who if (delay, measure) == (0, "stored") else None
-                panel.plot(STORED, mean, style, color=f"C{i}", label=label)
+                panel.plot(numbers, mean, style, color=f"C{i}", label=label)
                 panel.fill_between(
-                    STORED, mean - half, mean + half, color=f"C{i}", alpha=0.2, linewidth=0
+                    numbers, mean - half, mean + half, color=f"C{i}", alpha=0.2, linewidth=0
                 )
     titles = "accuracy of missing bits", "bits per float"
     for panel, title in zip(panels, titles, strict=True):
