@@ -154,3 +154,20 @@ RULES: Registry[AbstractRule] = Registry(
 )
 register = RULES.register
 make = RULES.make
+
+# The parts of invariant paths.
+INVARIANCES: Registry[AbstractInvariance] = Registry(
+    "invariance",
+    {"penalty": Penalty, "exact": Exact, "layer-local": LayerLocal},
+    AbstractInvariance,
+)
+DIRECTIONS: Registry[AbstractDirection] = Registry(
+    "direction",
+    {
+        "new-task": NewTask,
+        "sparse-pull": SparsePull,
+        "fixed-mask": FixedMask,
+        "away-from-start": AwayFromStart,
+    },
+    AbstractDirection,
+)

@@ -5,6 +5,7 @@ import equinox as eqx
 from jaxtyping import Array, Key, PyTree
 
 from ._base import Body
+from ._gene import check_genes
 from ._past import Clock
 from ._weights import Weights
 
@@ -16,6 +17,9 @@ class AbstractDirection(eqx.Module):
     distance from the frozen outputs, and may go elsewhere. Weights of dead neurons of the
     `body` do not count.
     """
+
+    def __check_init__(self):
+        check_genes(self)
 
     def init(self, weights: Weights) -> PyTree:
         """What it keeps at birth."""

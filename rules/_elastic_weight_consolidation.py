@@ -13,7 +13,7 @@ from ._inner_rule import around, check_reads_error, inner_rule, within
 from ._multilayer import with_bias
 from ._past import Clock
 from ._signals import Signal, Tier
-from ._weights import check_layered, weights_of, with_weights
+from ._weights import check_layered, check_plain, weights_of, with_weights
 
 _OWN = ("start", "importance", "running", "outputs", "sampled")
 
@@ -36,6 +36,10 @@ class ElasticWeightConsolidation(AbstractRule):
     $t$ of the task, so that short tasks weigh what long ones do. Until a task ends, it is
     the rule within.
 
+    The derivative is told by the errors that come back through the layers: a rule that
+    settles or perturbs has none. Where they come back through other weights, as in feedback
+    alignment, $F$ is of these errors and no Fisher information.
+
     A synapse holds $w^*$, $F$ and the running average, so the memory is local. Reads what
     the rule within reads, and the boundary; its tier is that of the rule within, gradient
     for Adam.
@@ -48,8 +52,8 @@ class ElasticWeightConsolidation(AbstractRule):
 
     **Raises:**
 
-    - `ValueError`: if the rule does not read the error or is not layered, or a number is out
-      of its range.
+    - `ValueError`: if the rule does not read the error, is not layered or sends no errors
+      back, or a number is out of its range.
 
     ??? cite "Reference"
 
@@ -81,9 +85,13 @@ class ElasticWeightConsolidation(AbstractRule):
     def tier(self) -> Tier:
         return self.rule.tier
 
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
+
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
         check_layered(inner, self.rule)
+        check_plain(self.rule, inner)
         zeros = [jnp.zeros_like(w) for w in weights_of(inner)]
         synapses = tuple(
             block | {"start": z, "importance": z, "running": z}

@@ -60,6 +60,9 @@ class Ensemble(AbstractRule):
     def tier(self) -> Tier:
         return self.rule.tier
 
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
+
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         def born(key: Key[Array, ""]):
             state = self.rule.init(body, key=key)

@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from ._base import Clamped, State
+from ._base import AbstractRule, Clamped, State
 from ._gene import gene, real
 from ._invariance import AbstractInvariance, Anchored
 from ._multilayer import with_bias
-from ._weights import Weights, weights_of, with_weights
+from ._weights import Weights, check_plain, weights_of, with_weights
 
 
 @final
@@ -19,6 +19,7 @@ class Exact(AbstractInvariance):
     $$\Delta W \leftarrow \mu\, (g + \mu I)^{-1} \Delta W
     = \Delta W - J^T (J J^T + A \mu I)^{-1} J\, \Delta W, \quad g = \tfrac{1}{A} J^T J,$$
 
+    the minimum of $\tfrac{1}{2} \theta^T g\, \theta + \tfrac{\mu}{2} |\theta - \Delta W|^2$,
     by the identity of Woodbury, with $J$ the derivative of all outputs at the $A$ anchors by
     all weights. As $\mu \to 0$ the step is projected to where outputs do not change to first
     order; the larger $\mu$, the nearer it is to the step as it was.
@@ -28,7 +29,10 @@ class Exact(AbstractInvariance):
     is a sum over blocks of products of small Gram matrices. Its side is anchors times
     outputs, and a presentation costs its third power.
 
-    The frozen outputs are not used: what is lost to second order is not won back.
+    What is bent is the step of the rule within, whatever made it: a gradient or the
+    moments of Adam. That rule must keep activities and errors at its neurons, and no more,
+    as those of `sgd`. The frozen outputs are not used: what is lost to second order is not
+    won back.
 
     **Arguments:**
 
@@ -36,7 +40,8 @@ class Exact(AbstractInvariance):
 
     **Raises:**
 
-    - `ValueError`: if `damping` is not positive.
+    - `ValueError`: if `damping` is not positive; when a network is born, if the rule within
+      settles or perturbs.
 
     !!! example
 
@@ -50,6 +55,9 @@ class Exact(AbstractInvariance):
     """
 
     damping: Float[Array, ""] = eqx.field(default=1e-3, converter=real, metadata=gene("log"))
+
+    def check_fits(self, rule: AbstractRule, state: State) -> None:
+        check_plain(rule, state)
 
     def errors(
         self,

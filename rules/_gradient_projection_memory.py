@@ -76,6 +76,7 @@ class GradientProjectionMemory(AbstractRule):
         return Tier.GLOBAL
 
     def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
         check_enough(past, samples=self.samples)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:

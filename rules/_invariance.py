@@ -4,6 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._base import AbstractRule, Body, State
+from ._gene import check_genes
 from ._weights import Weights
 
 
@@ -30,6 +31,13 @@ class AbstractInvariance(eqx.Module):
     By errors of the anchors, from which the rule within learns as from any other; by bending
     the step that it takes; or by both. What it keeps of its own changes at boundaries only.
     """
+
+    def __check_init__(self):
+        check_genes(self)
+
+    def check_fits(self, rule: AbstractRule, state: State) -> None:
+        """Raises a `ValueError` unless it can bend what a rule does to such networks."""
+        return
 
     def init(self, body: Body) -> PyTree:
         """What it keeps before any task has ended."""

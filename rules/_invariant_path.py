@@ -18,7 +18,7 @@ from ._inner_rule import (
     within,
 )
 from ._invariance import AbstractInvariance, Anchored
-from ._named_invariance import named_invariance
+from ._named_part import named_direction, named_invariance
 from ._past import Clock, Past
 from ._penalty import Penalty
 from ._sample import empty, met
@@ -30,21 +30,24 @@ from ._weights import check_layered, weights_of, with_weights
 class InvariantPath(AbstractRule):
     r"""A functionally invariant path: weights move, outputs on what is known do not.
 
-    $$\Delta W = \arg\min_{\theta}\; \tfrac{1}{2} \theta^T g\, \theta + \beta\, \theta^T v,
-    \quad g = \langle J^T J \rangle_{\text{anchors}},$$
+    $$\Delta W = \arg\min_{\theta}\; \tfrac{1}{2} \theta^T g\, \theta
+    + \tfrac{\mu}{2} |\theta - \Delta|^2, \quad g = \langle J^T J \rangle_{\text{anchors}},$$
 
-    where $v$ is the gradient of something else, such as the loss of a new task, and $J$ the
-    derivative of the outputs at *anchors* by all weights: inputs of past tasks, without
-    labels, for which the outputs of the network when their task ended are kept.
+    where $\Delta$ is the step that the rule within takes for something else, such as the
+    loss of a new task, and $J$ the derivative of the outputs at *anchors* by all weights:
+    inputs of past tasks, without labels, for which the outputs of the network when their
+    task ended are kept. [`Exact`][plasticgym.rules.Exact] takes this very step;
+    [`Penalty`][plasticgym.rules.Penalty] lets the rule descend a distance from the kept
+    outputs as well, which near them is $\theta^T g\, \theta$ in some metric of outputs.
 
     While a task lasts, a uniform sample of its inputs is drawn from the stream; when the
     feedback's boundary ends it, they become anchors and their outputs are frozen. They ride
     as further rows of every batch through the rule within, whose own way back from errors to
     weights they use. Until a task ends, it is the rule within.
 
-    Its parts say how invariance is kept ([`Penalty`][plasticgym.rules.Penalty],
-    [`Exact`][plasticgym.rules.Exact], [`LayerLocal`][plasticgym.rules.LayerLocal]) and where
-    the path leads ([`NewTask`][plasticgym.rules.NewTask]). Reads what the rule within reads,
+    Its parts say how invariance is kept (these two, or
+    [`LayerLocal`][plasticgym.rules.LayerLocal]) and where the path leads
+    ([`NewTask`][plasticgym.rules.NewTask]). Reads what the rule within reads,
     and the boundary; its tier is global, for the anchors are no synapse's own.
 
     **Arguments:**
@@ -52,7 +55,7 @@ class InvariantPath(AbstractRule):
     - `rule`: any rule that reads the error, or text such as `"adam(rate=0.001)"`.
     - `invariance`: a part, or text such as `"penalty(weight=10)"`, `"exact(damping=0.1)"`,
       `"layer-local(threshold=0.99)"`.
-    - `direction`: a part.
+    - `direction`: a part, or text such as `"sparse-pull(sparsity=0.9)"`.
     - `anchors`: how many of each task.
     - `tasks`: of how many past tasks: all that end before the last one begins.
 
@@ -83,7 +86,7 @@ class InvariantPath(AbstractRule):
     invariance: AbstractInvariance = eqx.field(
         default_factory=Penalty, converter=named_invariance
     )
-    direction: AbstractDirection = eqx.field(default_factory=NewTask)
+    direction: AbstractDirection = eqx.field(default_factory=NewTask, converter=named_direction)
     anchors: int = eqx.field(static=True, default=50)
     tasks: int = eqx.field(static=True, default=1)
 
@@ -100,12 +103,14 @@ class InvariantPath(AbstractRule):
         return Tier.GLOBAL
 
     def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
         check_room(past, self.tasks)
         check_enough(past, anchors=self.anchors)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
         check_layered(inner, self.rule)
+        self.invariance.check_fits(self.rule, inner)
         inputs = jnp.zeros((self.anchors, body.layers[0]))
         outputs = jnp.zeros((self.anchors, body.layers[-1]))
         memory = {

@@ -8,8 +8,10 @@ from jaxtyping import Array, Float, Key
 
 from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._direction import AbstractDirection
+from ._distances import ERRORS
 from ._gene import gene, real
 from ._inner_rule import around, check_reads_error, inner_rule, within
+from ._named_part import named_direction
 from ._past import Clock
 from ._signals import Signal, Tier
 from ._sparse_pull import SparsePull
@@ -37,7 +39,8 @@ class InvariantWalk(AbstractRule):
     **Arguments:**
 
     - `rule`: any layered rule that reads the error, or text such as `"adam(rate=0.001)"`.
-    - `direction`: a part: where the path leads.
+    - `direction`: a part, or text such as `"sparse-pull(sparsity=0.9)"`: where the path
+      leads.
     - `weight`: $\lambda$, a positive scalar.
 
     **Raises:**
@@ -66,7 +69,9 @@ class InvariantWalk(AbstractRule):
     """
 
     rule: AbstractRule = eqx.field(default="adam(rate=0.001)", converter=inner_rule)
-    direction: AbstractDirection = eqx.field(default_factory=SparsePull)
+    direction: AbstractDirection = eqx.field(
+        default_factory=SparsePull, converter=named_direction
+    )
     weight: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
 
     def __check_init__(self):
@@ -79,6 +84,9 @@ class InvariantWalk(AbstractRule):
     @property
     def tier(self) -> Tier:
         return Tier.GLOBAL
+
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
 
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
@@ -101,7 +109,7 @@ class InvariantWalk(AbstractRule):
         start = self.rule.rest(with_weights(inner, state.memory["start"]), rows)
         _, frozen = self.rule.predict(start, inputs, key=key)
         predicted, outputs = self.rule.predict(inner, inputs, key=key)
-        missed = jax.nn.softmax(frozen) - jax.nn.softmax(outputs)
+        missed = ERRORS["divergence"](outputs, frozen)
         return _outer(predicted, missed, state.memory), outputs
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:

@@ -71,6 +71,9 @@ class LearningWithoutForgetting(AbstractRule):
     def tier(self) -> Tier:
         return self.rule.tier
 
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
+
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         inner = self.rule.init(body, key=key)
         check_layered(inner, self.rule)

@@ -1,25 +1,15 @@
-from collections.abc import Callable
-from typing import Literal, final
+from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from ._distances import ERRORS, Distance
 from ._gene import gene, real
 from ._invariance import AbstractInvariance, Anchored
 from ._past import per_row
 from ._registry import near
 from ._weights import Weights
-
-Distance = Literal["bhattacharyya", "divergence", "squared"]
-
-# Minus the derivative of each distance by the outputs, given these and the frozen ones.
-_ERRORS: dict[str, Callable[[Array, Array], Array]] = {
-    "bhattacharyya": lambda y, f: (jax.nn.softmax((y + f) / 2) - jax.nn.softmax(y)) / 2,
-    "divergence": lambda y, f: jax.nn.softmax(f) - jax.nn.softmax(y),
-    "squared": lambda y, f: f - y,
-}
 
 
 @final
@@ -64,9 +54,9 @@ class Penalty(AbstractInvariance):
     distance: Distance = eqx.field(static=True, default="bhattacharyya")
 
     def __check_init__(self):
-        if self.distance not in _ERRORS:
+        if self.distance not in ERRORS:
             raise ValueError(
-                f"unknown `distance` {self.distance!r}; {near(self.distance, list(_ERRORS))}"
+                f"unknown `distance` {self.distance!r}; {near(self.distance, list(ERRORS))}"
             )
 
     def errors(
@@ -77,7 +67,7 @@ class Penalty(AbstractInvariance):
         tasks: Int[Array, ""],
     ) -> Float[Array, "rows outputs"]:
         weight = self.weight * jnp.maximum(tasks, 1).astype(float) ** self.growth
-        return weight * per_row(held) * _ERRORS[self.distance](outputs, frozen)
+        return weight * per_row(held) * ERRORS[self.distance](outputs, frozen)
 
     def bent(
         self, before: Weights, after: Weights, anchored: Anchored, kept: PyTree

@@ -82,6 +82,7 @@ class Replay(AbstractRule):
         return Tier.GLOBAL
 
     def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
         check_room(past, self.tasks)
         check_enough(past, samples=self.samples)
 

@@ -28,7 +28,7 @@ def sparse(state: State, sparsity: Float[Array, ""]) -> State:
         The same network, other weights.
 
     Raises:
-        ValueError: if a block holds no `"weight"`.
+        ValueError: if a block holds no `"weight"`, or those of several networks.
 
     ??? cite "Reference"
 
@@ -100,4 +100,10 @@ def _weight(block: Any) -> Float[Array, "rows post"]:
             '`state` must hold a "weight" at each synapse, as that of `sgd` does; these '
             f"hold {held}."
         )
-    return block["weight"]
+    weight = block["weight"]
+    if weight.ndim != 2:
+        raise ValueError(
+            "`state` must be one network, with weights of shape (pre, post), got "
+            f"{weight.shape}; use `jax.vmap`, or take one member of an ensemble."
+        )
+    return weight

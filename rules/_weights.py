@@ -2,10 +2,11 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._base import Body, State
+from ._base import AbstractRule, Body, State
 
 Weights = tuple[Float[Array, "_pre _post"], ...]
 
@@ -30,6 +31,19 @@ def living(body: Body) -> Weights:
     return tuple(
         jnp.append(pre, 1.0)[:, None] * post[None] for pre, post in itertools.pairwise(alive)
     )
+
+
+def check_plain(rule: AbstractRule, state: State) -> None:
+    """Raises a `ValueError` unless neurons hold activities, errors and nothing else."""
+    rested = jax.eval_shape(lambda: rule.rest(state, 1))
+    for layer in rested.neurons:
+        held = {n: x.shape[:-1] for n, x in layer.items()} if isinstance(layer, dict) else {}
+        if held != {"activity": (1,), "error": (1,)}:
+            raise ValueError(
+                "`rule` must keep an activity and an error for each neuron and row and nothing "
+                "else, as sgd, adam and feedback-alignment do, got "
+                f"{type(rule).__name__}."
+            )
 
 
 def check_layered(state: State, rule: object) -> None:

@@ -54,6 +54,12 @@ def test_it_lives_and_is_tested_as_any_rule(xor):
     assert jnp.ndim(record.tests.score[-1]) == 0
 
 
+def test_it_cannot_be_pruned_as_one_network():
+    state = Ensemble(RULE, members=3).init(BODY, key=KEY)
+    with pytest.raises(ValueError, match=r"`state` must be one network.* \(3, 4, 4\)"):
+        pg.rules.sparse(state, jnp.asarray(0.5))
+
+
 @pytest.mark.parametrize("members", [0, -1, 2.5, True])
 def test_sizes_that_do_not_fit_are_refused(members, unchecked):
     with pytest.raises(ValueError, match="`members` must be a positive whole number"):

@@ -157,6 +157,13 @@ def test_the_importance_is_an_average_however_short_the_task():
     close((first, second, third), fresh)
 
 
+@pytest.mark.parametrize("kind", ["equilibrium-propagation", "weight-perturbation", "replay"])
+def test_what_sends_no_errors_back_is_refused(kind):
+    rule = ElasticWeightConsolidation(kind)
+    with pytest.raises(ValueError, match=r"`rule` must keep an activity and an error .* got"):
+        rule.init(BODY, key=KEY)
+
+
 # Learning without forgetting.
 
 
@@ -243,3 +250,20 @@ def test_memories_at_synapses_are_as_local_as_the_rule_within():
 def test_what_does_not_fit_is_refused(name, options, message, unchecked):
     with pytest.raises(ValueError, match=message):
         pg.rules.make(name, **options)
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        lambda inner: ElasticWeightConsolidation(inner),
+        lambda inner: LearningWithoutForgetting(inner),
+        lambda inner: GradientProjectionMemory(inner, samples=1),
+        lambda inner: Replay(inner, samples=1, tasks=2),
+        lambda inner: pg.rules.InvariantPath(inner, anchors=1, tasks=2),
+        lambda inner: pg.rules.InvariantWalk(inner),
+        lambda inner: pg.rules.Ensemble(inner),
+    ],
+)
+def test_what_the_rule_within_cannot_keep_is_refused(outer):
+    with pytest.raises(ValueError, match="`samples` must be at most 7, the different rows"):
+        outer(Replay(SGD(), samples=8, tasks=2)).check_tasks((9, 7))
