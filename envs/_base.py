@@ -89,6 +89,11 @@ class AbstractProblem(eqx.Module, Generic[World]):
         return ()
 
     @property
+    def examples(self) -> int:
+        """How many different rows a life shows at most."""
+        return self.presentations * self.batch
+
+    @property
     def past(self) -> tuple[int, ...]:
         """How many different rows it shows at most, of each task that others follow."""
         return ()

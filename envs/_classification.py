@@ -124,6 +124,10 @@ class Classification(AbstractProblem[Stream]):
         self.body, self.batch, self.presentations = body, batch, presentations
         self.view = view
 
+    @property
+    def examples(self) -> int:
+        return min(self.presentations * self.batch, self.train.classes.shape[0])
+
     def reset(self, *, key: Key[Array, ""]) -> Stream:
         rows, size = self.train.classes.shape[0], (self.presentations, self.batch)
         order = drawn_rows(rows, size, key=key)

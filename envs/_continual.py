@@ -12,6 +12,7 @@ from ..rules import Body, Clamped
 from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Stream
+from ._supervised import cross_entropy, share_right
 
 Order = Literal["sequential", "mixed"]
 Looks = Literal["fixed", "permuted"]
@@ -175,8 +176,8 @@ class Continual(AbstractProblem[Course]):
         outputs = network(seen, key=key).reshape(*inputs.shape[:2], -1)
         classes = examples.classes.astype(int)
         target = jax.nn.one_hot(classes, outputs.shape[-1], dtype=outputs.dtype)
-        losses = -(jax.nn.log_softmax(outputs) * target[None]).sum(-1)
-        right = (outputs.argmax(-1) == classes[None]).astype(outputs.dtype)
+        losses = jax.vmap(lambda y: cross_entropy(y, target)[0])(outputs)
+        right = jax.vmap(lambda y: share_right(y, classes))(outputs)
         mine = self.belongs @ target.T
         recall = (right @ target) / target.sum(0)[None]
         sizes = self.belongs.sum(1)

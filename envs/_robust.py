@@ -11,11 +11,9 @@ from ..rules._registry import near
 from ._attacks import FGSM, PGD, AbstractAttack
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Stream, evenly_scaled
-from ._images import mnist
+from ._digit_images import digit_images
 from ._supervised import margins, position_of
-from ._tables import digits
 
-_SETS = {"digits": digits, "mnist": mnist}
 _ATTACKS = {"fgsm": FGSM, "pgd": PGD}
 
 
@@ -160,8 +158,7 @@ def robust(
 
         ```
     """
-    for argument, name, known in (("images", images, _SETS), ("attack", attack, _ATTACKS)):
-        if name not in known:
-            raise ValueError(f"unknown `{argument}` {name!r}; {near(name, list(known))}")
-    problem = _SETS[images](hidden=hidden, batch=batch, presentations=presentations)
+    if attack not in _ATTACKS:
+        raise ValueError(f"unknown `attack` {attack!r}; {near(attack, list(_ATTACKS))}")
+    problem = digit_images(images, hidden=hidden, batch=batch, presentations=presentations)
     return Robust(evenly_scaled(problem), _ATTACKS[attack](), epsilon)

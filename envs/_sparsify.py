@@ -7,12 +7,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ..rules import Body, Clamped, Feedback, real, sparse
 from ..rules._check_sizes import check_sizes
-from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part
-from ._images import mnist
-from ._tables import digits
-
-_SETS = {"digits": digits, "mnist": mnist}
+from ._digit_images import digit_images
 
 
 class Thinning(eqx.Module):
@@ -38,20 +34,20 @@ class Sparsify(AbstractProblem[Thinning]):
 
     **Arguments:**
 
-    - `problem`: any problem; its presentations are those of the whole life.
+    - `problem`: any problem of one task; its presentations are those of the whole life.
     - `sparsity`: the share of weights to lose, in (0, 1); a leaf, so that one compilation
       serves all.
     - `dense`: presentations with feedback.
 
     **Raises:**
 
-    - `ValueError`: if `sparsity` is not in (0, 1), `dense` is not positive or more than
-      there are presentations.
+    - `ValueError`: if `problem` has several tasks, `sparsity` is not in (0, 1), `dense` is
+      not positive or more than there are presentations.
 
     ??? cite "Reference"
 
-        Raghavan, Thomson, "Engineering flexible machine learning systems by traversing
-        functionally invariant paths", Nature Machine Intelligence 2024.
+        Raghavan, Tharwat, Hari, Satani, Liu, Thomson, "Engineering flexible machine learning
+        systems by traversing functionally invariant paths", Nature Machine Intelligence 2024.
 
     !!! example
 
@@ -82,11 +78,21 @@ class Sparsify(AbstractProblem[Thinning]):
                 "`dense` must be at most the presentations of a life, "
                 f"{problem.presentations}, got {dense}."
             )
+        if problem.ends:
+            raise ValueError(
+                f"`problem` must have one task, got {type(problem).__name__}, in which tasks "
+                f"end after the presentations {problem.ends}."
+            )
         if not isinstance(sparsity, Tracer) and not 0 < sparsity < 1:
             raise ValueError(f"`sparsity` must lie strictly in (0, 1), got {sparsity}.")
         self.problem, self.sparsity, self.dense = problem, real(sparsity), dense
         self.body, self.chance = problem.body, problem.chance
         self.batch, self.presentations = problem.batch, problem.presentations
+
+    @property
+    def past(self) -> tuple[int, ...]:
+        goes_on = self.dense < self.presentations
+        return (min(self.dense * self.batch, self.problem.examples),) if goes_on else ()
 
     def reset(self, *, key: Key[Array, ""]) -> Thinning:
         return Thinning(self.problem.reset(key=key), jnp.zeros((), int))
@@ -152,8 +158,6 @@ def sparsify(
 
         ```
     """
-    if images not in _SETS:
-        raise ValueError(f"unknown `images` {images!r}; {near(images, list(_SETS))}")
-    problem = _SETS[images](hidden=hidden, batch=batch, presentations=presentations)
+    problem = digit_images(images, hidden=hidden, batch=batch, presentations=presentations)
     dense = (presentations + 1) // 2 if dense is None else dense
     return Sparsify(problem, sparsity, dense=dense)

@@ -133,6 +133,19 @@ def test_what_does_not_fit_is_refused(options, message, unchecked):
         pg.envs.problem("SparsifyDigits-v0", **options)
 
 
+def test_a_problem_of_several_tasks_is_refused():
+    with pytest.raises(ValueError, match=r"`problem` must have one task, got Continual.* \(20"):
+        Sparsify(pg.envs.split_digits(), 0.5, dense=10)
+
+
+def test_a_rule_keeps_no_more_than_there_is_until_the_boundary(problem):
+    rule = pg.rules.Ensemble(pg.rules.InvariantPath("sgd", anchors=33))
+    with pytest.raises(ValueError, match="`anchors` must be at most 32, the different rows"):
+        pg.envs.born(rule, problem, key=KEY)
+    inner = pg.envs.digits(hidden=(), batch=900, presentations=3)
+    assert Sparsify(inner, 0.5, dense=2).past == (inner.train.classes.shape[0],)
+
+
 def test_unknown_images_get_the_near_names(unchecked):
     with pytest.raises(ValueError, match="unknown `images` 'digit'; did you mean 'digits'"):
         pg.envs.sparsify("digit")
