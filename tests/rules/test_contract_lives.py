@@ -58,6 +58,19 @@ def forgetful(forgetting):
 
 # What is 0 under relu may not be under other activations, and norms may count the dead.
 OTHERS = {
+    "ensemble": lambda: pg.rules.Ensemble("adam(rate=0.01)", members=2),
+    "invariant-walk, pulled": lambda: pg.rules.InvariantWalk(
+        "adam(rate=0.01)", "sparse-pull(sparsity=0.5, steps=2)"
+    ),
+    "invariant-walk, masked": lambda: pg.rules.InvariantWalk(
+        "adam(rate=0.01)", "fixed-mask(sparsity=0.5)"
+    ),
+    "invariant-path, exact": lambda: pg.rules.InvariantPath(
+        "sgd(rate=0.1)", "exact(damping=0.1)", anchors=5
+    ),
+    "invariant-path, layer-local": lambda: pg.rules.InvariantPath(
+        "sgd(rate=0.1)", "layer-local", anchors=5
+    ),
     "sgd, tanh": lambda: pg.rules.SGD(activation="tanh"),
     "normalised-sgd, tanh": lambda: pg.rules.NormalisedSGD(top="tanh"),
     "blur, backpropagation": lambda: pg.rules.make("blur", genome="backprop", hidden="sigmoid"),
@@ -89,7 +102,32 @@ class Lived(NamedTuple):
     tested: Array
 
 
-def task(body: Body) -> pg.envs.Classification:
+class TwoTasks(pg.envs.AbstractProblem):
+    """A problem in which a task ends in the middle of the life, whatever there is to keep."""
+
+    problem: pg.envs.Classification
+
+    body = property(lambda self: self.problem.body)
+    batch = property(lambda self: self.problem.batch)
+    presentations = property(lambda self: self.problem.presentations)
+    chance = property(lambda self: self.problem.chance)
+
+    def reset(self, *, key):
+        return self.problem.reset(key=key)
+
+    def observe(self, world):
+        return self.problem.observe(world)
+
+    def respond(self, world, outputs):
+        later, feedback, outcome = self.problem.respond(world, outputs)
+        ends = jnp.broadcast_to(later.time == PRESENTATIONS // 2, (self.batch,))
+        return later, dataclasses.replace(feedback, boundary=ends), outcome
+
+    def test(self, world, network, *, part, key):
+        return self.problem.test(world, network, part=part, key=key)
+
+
+def task(body: Body) -> TwoTasks:
     rng = np.random.default_rng(0)
     parts = [
         pg.envs.Examples(
@@ -98,7 +136,8 @@ def task(body: Body) -> pg.envs.Classification:
         )
         for _ in range(3)
     ]
-    return pg.envs.Classification(*parts, body=body, batch=BATCH, presentations=PRESENTATIONS)
+    sizes = {"body": body, "batch": BATCH, "presentations": PRESENTATIONS}
+    return TwoTasks(pg.envs.Classification(*parts, **sizes))
 
 
 def memory(body: Body) -> pg.envs.Remember:

@@ -113,6 +113,24 @@ def test_a_path_loses_what_small_weights_there_are():
     assert large.mean() > 0.5 * most.mean()
 
 
+def test_weights_of_dead_neurons_are_not_among_the_smallest():
+    """They are tiny here, and would be all that is lost."""
+    alive = (jnp.ones(3), jnp.array([1.0, 0.0, 1.0]), jnp.ones(2))
+    body, tiny = Body((3, 3, 2), alive), (jnp.array([1.0, 1e-6, 1.0]), jnp.ones(2))
+    weights = tuple(w * t[None] for w, t in zip(AFTER, tiny, strict=True))
+    weights = (weights[0], weights[1].at[1].multiply(1e-6))
+    mask, pull = FixedMask(0.5), SparsePull(sparsity=0.5, steps=1)
+    kept = mask.remember(mask.init(weights), weights, body=body, key=KEY)
+    pulled = pull.step(weights, weights, None, clock=clock(1, 0), body=body)
+    for first, second in (kept, pulled):
+        lost = np.concatenate([np.ravel(first[:3, ::2]), np.ravel(second[:3:2])]) == 0
+        assert lost.sum() == 5  # of 10 that live
+    away = AwayFromStart()
+    start = away.remember(away.init(weights), weights, body=body, key=KEY)
+    assert np.array_equal(start[0][:, 1], weights[0][:, 1])
+    assert not np.array_equal(start[0][:, 0], weights[0][:, 0])
+
+
 def test_a_path_away_grows_by_its_length_where_nothing_holds_it():
     away = AwayFromStart(length=0.5, seed=1)
     kept = begun(away)
