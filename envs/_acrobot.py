@@ -1,6 +1,7 @@
 import math
-from typing import ClassVar, final
+from typing import final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -43,14 +44,14 @@ class Acrobot(AbstractDynamics[Float[Array, "4"]]):
         coarse coding", NeurIPS 1996.
     """
 
-    sensors: ClassVar[int] = 6
-    outputs: ClassVar[int] = 3
-    limit: ClassVar[int] = 500
-    beginnings: ClassVar[int] = 32
-    parameters: ClassVar[tuple[str, ...]] = ("gravity", "mass", "length")
-    legs: ClassVar[tuple[tuple[int, ...], ...]] = ()
-    chance: ClassVar[float] = 0.0001
-    best: ClassVar[float] = 0.0127
+    sensors: int = eqx.field(static=True, default=6)
+    outputs: int = eqx.field(static=True, default=3)
+    limit: int = eqx.field(static=True, default=500)
+    beginnings: int = eqx.field(static=True, default=32)
+    parameters: tuple[str, ...] = eqx.field(static=True, default=("gravity", "mass", "length"))
+    legs: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
+    chance: float = eqx.field(static=True, default=0.0001)
+    best: float = eqx.field(static=True, default=0.0127)
 
     def reset(self, *, key: Key[Array, ""]) -> Float[Array, "4"]:
         return jax.random.uniform(key, (4,), float, -0.1, 0.1)

@@ -156,7 +156,7 @@ def brax_body(
 @functools.cache  # one of each, so that it is compiled once
 def _environment(name: str) -> Any:
     try:
-        import brax.envs
+        import brax.envs  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"the body {name!r} needs brax, and there is no module `{error.name}`; install it "

@@ -1,6 +1,7 @@
 import math
-from typing import ClassVar, final
+from typing import final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -37,14 +38,16 @@ class CartPole(AbstractDynamics[Float[Array, "4"]]):
         learning control problems", IEEE Transactions on Systems, Man, and Cybernetics 1983.
     """
 
-    sensors: ClassVar[int] = 4
-    outputs: ClassVar[int] = 2
-    limit: ClassVar[int] = 500
-    beginnings: ClassVar[int] = 32
-    parameters: ClassVar[tuple[str, ...]] = ("gravity", "mass", "length", "force")
-    legs: ClassVar[tuple[tuple[int, ...], ...]] = ()
-    chance: ClassVar[float] = 0.104
-    best: ClassVar[float] = 1.0
+    sensors: int = eqx.field(static=True, default=4)
+    outputs: int = eqx.field(static=True, default=2)
+    limit: int = eqx.field(static=True, default=500)
+    beginnings: int = eqx.field(static=True, default=32)
+    parameters: tuple[str, ...] = eqx.field(
+        static=True, default=("gravity", "mass", "length", "force")
+    )
+    legs: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
+    chance: float = eqx.field(static=True, default=0.104)
+    best: float = eqx.field(static=True, default=1.0)
 
     def reset(self, *, key: Key[Array, ""]) -> Float[Array, "4"]:
         return jax.random.uniform(key, (4,), float, -0.05, 0.05)

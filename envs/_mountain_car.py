@@ -1,5 +1,6 @@
-from typing import ClassVar, final
+from typing import final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -31,14 +32,14 @@ class MountainCar(AbstractDynamics[Float[Array, "2"]]):
         Moore, "Efficient memory-based learning for robot control", 1990.
     """
 
-    sensors: ClassVar[int] = 2
-    outputs: ClassVar[int] = 3
-    limit: ClassVar[int] = 200
-    beginnings: ClassVar[int] = 32
-    parameters: ClassVar[tuple[str, ...]] = ("gravity", "force")
-    legs: ClassVar[tuple[tuple[int, ...], ...]] = ()
-    chance: ClassVar[float] = 0.0
-    best: ClassVar[float] = 0.0103
+    sensors: int = eqx.field(static=True, default=2)
+    outputs: int = eqx.field(static=True, default=3)
+    limit: int = eqx.field(static=True, default=200)
+    beginnings: int = eqx.field(static=True, default=32)
+    parameters: tuple[str, ...] = eqx.field(static=True, default=("gravity", "force"))
+    legs: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
+    chance: float = eqx.field(static=True, default=0.0)
+    best: float = eqx.field(static=True, default=0.0103)
 
     def reset(self, *, key: Key[Array, ""]) -> Float[Array, "2"]:
         return jnp.stack([jax.random.uniform(key, (), float, -0.6, -0.4), jnp.zeros(())])

@@ -1,6 +1,7 @@
 import math
-from typing import ClassVar, final
+from typing import final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -28,14 +29,14 @@ class Pendulum(AbstractDynamics[Float[Array, "2"]]):
     $(\cos\theta, \sin\theta, \dot\theta / 8)$.
     """
 
-    sensors: ClassVar[int] = 3
-    outputs: ClassVar[int] = 1
-    limit: ClassVar[int] = 200
-    beginnings: ClassVar[int] = 32
-    parameters: ClassVar[tuple[str, ...]] = ("gravity", "mass", "length")
-    legs: ClassVar[tuple[tuple[int, ...], ...]] = ()
-    chance: ClassVar[float] = -6.13
-    best: ClassVar[float] = -0.70
+    sensors: int = eqx.field(static=True, default=3)
+    outputs: int = eqx.field(static=True, default=1)
+    limit: int = eqx.field(static=True, default=200)
+    beginnings: int = eqx.field(static=True, default=32)
+    parameters: tuple[str, ...] = eqx.field(static=True, default=("gravity", "mass", "length"))
+    legs: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
+    chance: float = eqx.field(static=True, default=-6.13)
+    best: float = eqx.field(static=True, default=-0.70)
 
     def reset(self, *, key: Key[Array, ""]) -> Float[Array, "2"]:
         return jax.random.uniform(key, (2,), float, -1.0, 1.0) * jnp.array([math.pi, 1.0])

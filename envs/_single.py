@@ -76,7 +76,8 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         **options: Any,
     ):
         self.role = make_role(problem, rule, options)
-        self.observation_space, self.action_space = make_spaces(self.role)
+        self.observation_space, acting = make_spaces(self.role)
+        self.action_space: Any = acting
         self._acted = self.role.acted
         self._program = Program(self.role, single)
         self._episode: Leaves | None = None  # of the life in progress

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -49,7 +50,7 @@ GRIDS = {
 def main():
     told = {}
     for name in ("CartPole-v0", "Pendulum-v0", "MountainCar-v0", "Acrobot-v0"):
-        problem = pg.envs.problem(name, hidden=())
+        problem: Any = pg.envs.problem(name, hidden=())
         outputs = problem.dynamics.outputs
         best = upright if name not in GRIDS else planned(problem.dynamics, *GRIDS[name])
         policies = {

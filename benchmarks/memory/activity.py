@@ -29,8 +29,14 @@ class Rigid(pg.rules.AbstractRule):
     """A rule whose synapses stay as they are born."""
 
     rule: pg.rules.AbstractRule
-    reads = property(lambda self: self.rule.reads)
-    tier = property(lambda self: self.rule.tier)
+
+    @property
+    def reads(self):
+        return self.rule.reads
+
+    @property
+    def tier(self):
+        return self.rule.tier
 
     def init(self, body, *, key):
         return self.rule.init(body, key=key)

@@ -6,6 +6,8 @@ Choices are made on the validation images, what is reported comes from the test 
 Writes docs/memory/digits.json and .png, and a table into docs/memory.md.
 """
 
+from typing import Any
+
 import numpy as np
 from study import study
 
@@ -17,7 +19,7 @@ NUMBERS = (8, 16, 24, 32, 40, 48, 64, 80)
 
 def main():
     pg.benchmarks.use_cache()
-    images = pg.envs.remember_digits(part="train", stored=1, hidden=0).patterns
+    images: Any = pg.envs.remember_digits(part="train", stored=1, hidden=0).patterns
     study("digits", problem, NUMBERS, usual=2.0 * np.float32(images.mean((0, 1))) - 1.0)
 
 

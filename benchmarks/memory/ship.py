@@ -8,6 +8,7 @@ stored at which it remembers most, beside those of the genome at which its train
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import plasticgym as pg
 from plasticgym.benchmarks import remembered
@@ -19,7 +20,7 @@ GENOME = (
     / "remembering-recurrent.safetensors"
 )
 SEEDS, STORED = range(8100, 8116), (8, 16, 24, 32, 40, 48, 56, 64, 80)
-SIZES = {"stored": STORED[-1], "delay": 0, "hidden": 0}
+SIZES: dict[str, Any] = {"stored": STORED[-1], "delay": 0, "hidden": 0}
 PROBLEMS = {
     "random patterns": lambda: pg.envs.remember(bits=64, **SIZES),
     "digits": lambda: pg.envs.remember_digits(part="validation", **SIZES),

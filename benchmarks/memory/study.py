@@ -160,5 +160,5 @@ def draw(name, results, numbers):
     for panel, title in zip(panels, titles, strict=True):
         panel.set_title(title, loc="left", fontweight="bold")
         panel.set_xlabel("stored; dashed: 16 others later")
-    figure.legend(loc="outside right", frameon=False, fontsize=8)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     figure.savefig(FOLDER / f"{name}.png")

@@ -12,6 +12,7 @@ Writes docs/memory/windows.json and a table into docs/memory.md.
 import argparse
 import sys
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,7 +25,7 @@ from plasticgym.benchmarks import remembered
 from plasticgym.rules import with_genome
 
 SEEDS, TRAININGS, STEPS = range(8200, 8216), range(6), 400
-SIZES = {"bits": 32, "stored": 8, "delay": 8, "hidden": 0}
+SIZES: dict[str, Any] = {"bits": 32, "stored": 8, "delay": 8, "hidden": 0}
 STARTS = {"random": {}, "projection": {"spread": 0.1}}
 RATES = (0.1, 0.3)
 

@@ -90,7 +90,7 @@ def forms_of_change(neurons=128, presentations=50):
 
 def loops_of_a_life(bits=64, stored=64, networks=8):
     """A function that lives by hand, and one that does so by `lives`; they agree."""
-    rule = pg.rules.make("remembering", topology="recurrent")
+    rule: Any = pg.rules.make("remembering", topology="recurrent")
     problem = pg.envs.remember(
         bits=bits, stored=stored, delay=0, hidden=0, presentations=stored
     )

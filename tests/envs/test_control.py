@@ -144,7 +144,7 @@ def test_delayed_outputs_act_later():
 
 def test_noise_is_of_the_size_that_was_drawn():
     noisy = cart_pole(changes={"noise": (0.1, 0.1)})
-    added = lived(noisy, [0.0, 1.0])[1] - lived(cart_pole(), [0.0, 1.0])[1]
+    added = np.subtract(lived(noisy, [0.0, 1.0])[1], lived(cart_pole(), [0.0, 1.0])[1])
     np.testing.assert_allclose(added.std(), 0.1, rtol=0.1)
     np.testing.assert_allclose(added.mean(), 0.0, atol=0.01)
 

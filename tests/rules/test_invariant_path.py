@@ -197,7 +197,7 @@ def test_the_more_damping_the_nearer_is_the_step_to_what_it_was():
     changes, losses = [], []
     for damping in (1e-6, 1e-3, 1e-1, 1e1, 1e4):
         step, bent, jacobian, *_ = bent_by(damping)
-        changes.append(np.linalg.norm(jacobian @ bent))
+        changes.append(np.linalg.norm(np.asarray(jacobian) @ np.asarray(bent)))
         losses.append(np.linalg.norm(bent - step))
     assert (np.diff(changes) > 0).all()
     assert (np.diff(losses) < 0).all()
