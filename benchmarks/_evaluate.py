@@ -38,8 +38,9 @@ def evaluate(
 
     In each setting each rule lives one life per seed, from `jax.random.key(seed)`, so
     that all rules meet the same worlds. Networks are tested after ten presentations,
-    log-spaced from the first to the last, and after each task if there are several. This is
-    the one place that opens the test part; use `part="validation"` while tuning or choosing.
+    log-spaced from the first to the last, and after each task if there are several. In the
+    package this is the one place that opens the test part, beside it only the scripts of
+    `benchmarks/` that measure what was chosen; use `part="validation"` while choosing.
 
     Rules of equal structure and problems of equal shape share a compilation.
 
