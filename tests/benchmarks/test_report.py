@@ -97,10 +97,10 @@ def test_presentations_of_no_weight_do_not_count():
 def test_scores_are_clipped_and_how_many_is_told():
     result = planted(0.9)
     result.held_out[:3, -1] = (-3.0, 0.2, 0.95)
-    steep = benchmarks.Result(*(*_fields(result)[:-1], 0.6))  # 0.1 above chance counts as 1
+    steep = dataclasses.replace(result, upper=0.6)  # 0.1 above chance counts as 1
     np.testing.assert_allclose(steep.normalised[:3], (-0.5, -0.5, 2.0))
     assert steep.clipped == 1.0
-    flat = benchmarks.Result(*(*_fields(result)[:-1], 1.0))
+    flat = dataclasses.replace(result, upper=1.0)
     np.testing.assert_allclose(flat.normalised[:3], (-0.5, -0.5, 0.9))
     assert flat.clipped == 2 / 8
     report = made({"sgd": {"easy": flat, "hard": planted(0.7), "new": steep}})
@@ -108,10 +108,6 @@ def test_scores_are_clipped_and_how_many_is_told():
     assert report.summary("sgd", "unseen").clipped == 1.0
     assert report.to_json()["results"]["sgd"]["easy"]["clipped"] == 2 / 8
     assert "12.5%" in shown(report)
-
-
-def _fields(result):
-    return [getattr(result, field.name) for field in dataclasses.fields(result)]
 
 
 def test_a_diverged_life_has_0_and_is_never_clipped():

@@ -40,7 +40,7 @@ def test_an_unknown_rule_gets_the_near_names(name, hint):
         ("Digits-v1", "'Digits-v0'"),
         ("xor-v0", "'Xor-v0'"),
         ("BreastCancer", "'BreastCancer-v0'"),
-        ("zzzzzz", "known are And-v0, "),
+        ("zzzzzz", "known are Acrobot-v0, "),
     ],
 )
 def test_an_unknown_problem_gets_the_near_names(name, hint):
