@@ -161,10 +161,12 @@ class Remember(AbstractProblem[Album]):
 
     @property
     def batch(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """There is one stream."""
         return 1
 
     @property
     def chance(self) -> Outcome:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What guessing scores."""
         return chance(math.log(2.0), 0.0)
 
     @property
