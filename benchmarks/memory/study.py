@@ -18,7 +18,6 @@ DELAYS = (0, 16)
 SHOWN = (8, 16, 32, 64)  # numbers stored of the table by number and delay
 KNOWN = 0.55  # the accuracy from which on a share of it that is kept says something
 CHOICE, SEEDS = range(8000, 8010), range(9000, 9016)
-TRIED = (8, 16, 24, 32, 40, 48, 64, 80)  # numbers stored when choices are made
 OURS = "trained, recurrent"
 
 Found = dict[tuple[int, int], Remembered]  # by the number stored and the delay
@@ -43,7 +42,9 @@ def study(
     """
     everyone: dict[str, tuple[Chosen, Found]] = {}
     for who, contestant in contestants(usual).items():
-        best = chosen(contestant, problem("validation", contestant.hidden, TRIED[-1], 0))
+        best = chosen(
+            contestant, problem("validation", contestant.hidden, numbers[-1], 0), numbers
+        )
         tested = problem("test", contestant.hidden, numbers[-1], DELAYS[-1])
         at = [(n, delay) for n in numbers for delay in DELAYS]
         found = asked(contestant.rule(best.setting), tested, at, SEEDS, "test")
@@ -68,9 +69,9 @@ def report(name: str, everyone: dict[str, tuple[Chosen, Found]], numbers) -> Non
     draw(name, results, numbers)
 
 
-def chosen(contestant: Contestant, problem: Remember) -> Chosen:
+def chosen(contestant: Contestant, problem: Remember, numbers: Sequence[int]) -> Chosen:
     """The setting and the number stored with most bits per float, without a delay."""
-    at, count = [(n, 0) for n in TRIED], len(contestant.settings)
+    at, count = [(n, 0) for n in numbers], len(contestant.settings)
     tried = [
         Chosen(i, contestant.spelled(i), n, float(f.density.mean()), count)
         for i in range(count)
