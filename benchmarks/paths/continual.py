@@ -30,7 +30,9 @@ import plasticgym as pg
 from plasticgym.benchmarks import retention
 from plasticgym.benchmarks._machine import machine
 from plasticgym.benchmarks._statistics import half_width
+from plasticgym.envs._continual import Order
 from plasticgym.rules._atomic import write_atomically
+from plasticgym.rules._distances import Distance
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "paths" / "continual.json"
 CHOOSING, SEEDS = range(4), range(100, 110)
@@ -42,10 +44,10 @@ class Method(NamedTuple):
     build: Callable[[int], pg.rules.AbstractRule]
     where: Callable[[Any], jax.Array]
     values: tuple[float, ...]
-    order: str = "sequential"
+    order: Order = "sequential"
 
 
-def path(distance: str) -> Callable[[int], pg.rules.AbstractRule]:
+def path(distance: Distance) -> Callable[[int], pg.rules.AbstractRule]:
     part = pg.rules.Penalty(distance=distance)
     return lambda past: pg.rules.InvariantPath(invariance=part, tasks=past)
 
@@ -195,7 +197,7 @@ def stored() -> dict[str, Any]:
 
 def store(name: str, method: str, found: dict[str, Any]):
     print(name, method, found["chosen"], found["accuracy"]["mean"], file=sys.stderr)
-    told = stored() | {
+    told: dict[str, Any] = stored() | {
         "command": f"python benchmarks/paths/continual.py {' '.join(PROBLEMS)}",
         "interval": "95%, Student's t over seeds",
     }

@@ -87,7 +87,7 @@ def main():
     begun = RATES[int(np.argmax(found))]
     print("with all weights:", dict(zip(RATES, found, strict=True)), flush=True)
     tried = {name: validated(name, begun) for name in METHODS}
-    rates = {name: max(of, key=of.get) for name, of in tried.items()}
+    rates = {name: max(of, key=lambda rate: of[rate]) for name, of in tried.items()}
     scores = {"one-shot pruning": pruned(plain, begun, SEEDS, jnp.asarray(SPARSITIES), "test")}
     scores |= {name: at_all(name, begun, rate) for name, rate in rates.items()}
     dense = pruned(plain, begun, SEEDS, dense, "test")[:, 0]

@@ -8,14 +8,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 import plasticgym as pg
+from plasticgym.envs._continual import Order
 
 
 class Trial(NamedTuple):
     """A problem and what methods are tuned on, in an order of tasks; what is not run on it."""
 
     told: str
-    build: Callable[[str], pg.envs.Continual]
-    rehearse: Callable[[str], pg.envs.Continual]
+    build: Callable[[Order], pg.envs.Continual]
+    rehearse: Callable[[Order], pg.envs.Continual]
     without: tuple[str, ...] = ()
     like: str = ""
 
@@ -27,25 +28,25 @@ class Taught(NamedTuple):
     belongs: Float[Array, "seeds tasks classes"]
 
 
-def split_digits(order: str) -> pg.envs.Continual:
+def split_digits(order: Order) -> pg.envs.Continual:
     return pg.envs.split_digits(hidden=(64, 32), batch=64, presentations=1200, order=order)
 
 
-def split_mnist(order: str) -> pg.envs.Continual:
+def split_mnist(order: Order) -> pg.envs.Continual:
     sizes = {"hidden": (100, 50), "batch": 64, "presentations": 1200}
     return pg.envs.split_mnist(**sizes, side=14, order=order)
 
 
-def permuted_digits(order: str, tasks: int = 5) -> pg.envs.Continual:
+def permuted_digits(order: Order, tasks: int = 5) -> pg.envs.Continual:
     sizes = {"hidden": (100, 100), "batch": 64, "presentations": 600 * tasks}
     return pg.envs.permuted_digits(**sizes, tasks=tasks, order=order)
 
 
-def fewer_permuted(order: str) -> pg.envs.Continual:
+def fewer_permuted(order: Order) -> pg.envs.Continual:
     return permuted_digits(order, tasks=3)
 
 
-def own_deviations(order: str) -> pg.envs.Continual:
+def own_deviations(order: Order) -> pg.envs.Continual:
     sizes = {"hidden": (100, 100), "batch": 64, "presentations": 3000}
     every = (tuple(range(10)),) * 5
     return pg.envs.Continual(pg.envs.digits(**sizes), every, looks="permuted", order=order)
