@@ -4,12 +4,15 @@
 of 5 to 9, Adam with 50 anchors. Both sides draw the same numbers and must give the same
 losses; the library tests its networks at the end besides. They are timed in alternating
 pairs after compilation; the last line is the speed of the library as a multiple of the
-hand-written loop's.
+hand-written loop's. `--json FILE` keeps it.
 """
 
 import argparse
+import json
 import platform
 import time
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,8 @@ import numpy as np
 from handwritten_path import Data, path
 
 import plasticgym as pg
+from plasticgym.benchmarks._machine import machine
+from plasticgym.rules._atomic import write_atomically
 
 LAYERS, BATCH, PRESENTATIONS, ANCHORS = (64, 64, 32, 10), 64, 200, 50
 
@@ -25,12 +30,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     keys = jax.random.split(jax.random.key(0), arguments.seeds)
     sizes = {"hidden": LAYERS[1:-1], "batch": BATCH, "presentations": PRESENTATIONS}
     problem, rule = pg.envs.split_digits(**sizes), pg.rules.InvariantPath(anchors=ANCHORS)
     data = of(problem)
-    rate, weight = rule.rule.rate, rule.invariance.weight
+    within: Any = rule.rule
+    held: Any = rule.invariance
+    rate, weight = within.rate, held.weight
 
     def library():
         return pg.envs.lives(rule, problem, keys=keys).losses
@@ -47,6 +55,15 @@ def main():
         print(f"{who:13} {np.median(column):.4f} s {rate:12,.0f} presentations/s")
     low, median, high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
     print(f"ratio {median:.3f} (quartiles {low:.3f} to {high:.3f})")
+    if arguments.json:
+        told = {
+            "command": f"python benchmarks/speed/paths.py --pairs {arguments.pairs}",
+            "machine": machine()._asdict(),
+            "seconds": {"plasticgym": times[:, 0].tolist(), "by hand": times[:, 1].tolist()},
+            "ratio": {"low": low, "median": median, "high": high},
+        }
+        text = json.dumps(told, indent=1, allow_nan=False) + "\n"
+        write_atomically(arguments.json, text.encode())
 
 
 def of(problem) -> Data:
