@@ -46,7 +46,7 @@ def main():
         results[name] = {
             "variant": int(i),
             "validation": scores,
-            "settings": [{"stored": n, "delay": d} | told(f) for (n, d), f in found.items()],
+            "settings": [{"number": n, "delay": d} | told(f) for (n, d), f in found.items()],
         }
         stored = STORED[best]
         most = [found[stored, delay] for delay in DELAYS]

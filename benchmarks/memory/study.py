@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from contestants import CLASSICAL, Contestant, contestants
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from page import FOLDER, cell, keep, put, ratio, room, table, told
@@ -58,7 +59,7 @@ def report(name: str, everyone: dict[str, tuple[Chosen, Found]], numbers) -> Non
     """Stores what was found so far; a study that is stopped keeps it."""
     results = {
         who: best._asdict()
-        | {"measured": [{"stored": n, "delay": d} | told(f) for (n, d), f in found.items()]}
+        | {"measured": [{"number": n, "delay": d} | told(f) for (n, d), f in found.items()]}
         for who, (best, found) in everyone.items()
     }
     keep(name, results)
@@ -146,16 +147,17 @@ def draw(name, results, numbers):
     figure = Figure(figsize=(11, 4), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
-    for i, (who, result) in enumerate(results.items()):
+    colours = colormaps["tab20"](range(20))  # more contestants than the usual ten
+    for (who, result), colour in zip(results.items(), colours, strict=False):
         for delay, style in zip(DELAYS, ("-", "--"), strict=True):
             settings = [s for s in result["measured"] if s["delay"] == delay]
             for panel, measure in zip(panels, ("stored", "density"), strict=True):
                 values = np.stack([s[measure] for s in settings], axis=1)
                 mean, half = values.mean(0), half_width(values)
                 label = who if (delay, measure) == (0, "stored") else None
-                panel.plot(numbers, mean, style, color=f"C{i}", label=label)
+                panel.plot(numbers, mean, style, color=colour, label=label)
                 panel.fill_between(
-                    numbers, mean - half, mean + half, color=f"C{i}", alpha=0.2, linewidth=0
+                    numbers, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0
                 )
     titles = "accuracy of missing bits", "bits per float"
     for panel, title in zip(panels, titles, strict=True):
