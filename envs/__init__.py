@@ -68,8 +68,14 @@ from ._role import Episode as Episode
 from ._role import Progress as Progress
 from ._role import Verdict as Verdict
 from ._rollout import Rollout as Rollout
+from ._sharded import Sharded as Sharded
+from ._sharded_digits import sharded_digits as sharded_digits
 from ._sines import sines as sines
 from ._single import LearningEnv as LearningEnv
+from ._skews import AbstractSkew as AbstractSkew
+from ._skews import Dirichlet as Dirichlet
+from ._skews import Even as Even
+from ._skews import MainClass as MainClass
 from ._snippets import remember as remember
 from ._snippets import remember_digits as remember_digits
 from ._sparsify import Sparsify as Sparsify
@@ -77,6 +83,8 @@ from ._sparsify import sparsify as sparsify
 from ._split import split_digits as split_digits
 from ._split import split_mnist as split_mnist
 from ._steering import Steering as Steering
+from ._stressors import label_shift as label_shift
+from ._stressors import pixel_shuffle as pixel_shuffle
 from ._synapses import SYNAPSE_COLUMNS as SYNAPSE_COLUMNS
 from ._synapses import Synapses as Synapses
 from ._tables import breast_cancer as breast_cancer
@@ -125,6 +133,7 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "HalfCheetah-v0": functools.partial(brax_body, "halfcheetah"),
         "InvertedPendulum-v0": functools.partial(brax_body, "inverted_pendulum"),
         "Fast-v0": functools.partial(brax_body, "fast"),
+        "ShardedDigits-v0": sharded_digits,
     },
 )
 problem = PROBLEMS.make

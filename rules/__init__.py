@@ -65,6 +65,19 @@ from ._least_control import LeastControl as LeastControl
 from ._local_view import LocalView as LocalView
 from ._locality import locality as locality
 from ._lstm import LSTM as LSTM
+from ._mixing import AbstractMixing as AbstractMixing
+from ._mixing_average import Alone as Alone
+from ._mixing_average import Average as Average
+from ._mixing_average import Partial as Partial
+from ._mixing_gated import Gated as Gated
+from ._mixing_gated import Segmented as Segmented
+from ._mixing_graph import Gossip as Gossip
+from ._mixing_graph import Ring as Ring
+from ._mixing_learned import Learned as Learned
+from ._mixing_poisoned import Poisoned as Poisoned
+from ._mixing_robust import Krum as Krum
+from ._mixing_robust import Median as Median
+from ._mixing_robust import TrimmedMean as TrimmedMean
 from ._momentum import Momentum as Momentum
 from ._node_perturbation import NodePerturbation as NodePerturbation
 from ._normalisation import Normalisation as Normalisation
@@ -81,6 +94,7 @@ from ._registry import Registry as Registry
 from ._remembering import Remembering as Remembering
 from ._remembering_genomes import remembering as _remembering
 from ._replay import Replay as Replay
+from ._replicas import Replicas as Replicas
 from ._sanger import Sanger as Sanger
 from ._settling import Settling as Settling
 from ._settling import beside as _beside
@@ -149,6 +163,7 @@ RULES: Registry[AbstractRule] = Registry(
         "replay": Replay,
         "gradient-projection-memory": GradientProjectionMemory,
         "invariant-walk": InvariantWalk,
+        "replicas": Replicas,
     },
     AbstractRule,
 )

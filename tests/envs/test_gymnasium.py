@@ -17,7 +17,8 @@ import plasticgym as pg
 from plasticgym.envs._program import unpacked
 
 SMALL = {"hidden": (4,), "batch": 8, "presentations": 6}
-SHORT = {"stored": 2, "delay": 1}  # of a memory, so that it fits into such a life
+# Of a memory, so that it fits into such a life; of shards, so that they divide the batch.
+SHORT = {"stored": 2, "delay": 1, "k": 2}
 ROLES = {
     "you are the rule": {},
     "you steer a rule": {"rule": "blur", "presentations_per_action": 4},

@@ -60,6 +60,7 @@ def build(name, view=None, presentations=3):
     options |= {"batch": BATCH, "presentations": presentations, "hidden": (4,)}
     # A memory needs a life that is long enough, and has one stream.
     options |= {"stored": 2, "delay": 1}
+    options |= {"k": 2}  # shards, which divide the batch
     takes = inspect.signature(pg.envs.PROBLEMS[name]).parameters
     return pg.envs.problem(name, **{k: v for k, v in options.items() if k in takes})
 

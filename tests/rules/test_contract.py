@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from typing import NamedTuple
 
@@ -19,9 +20,19 @@ KEY, OTHER_KEY = jax.random.key(0), jax.random.key(1)
 LAYERED, RECURRENT, BATCH = Body((5, 4, 6, 3)), Body((5,)), 8
 
 
-@pytest.fixture(params=list(pg.rules.RULES))
+# Combinators are registered around one rule, and are to keep to it around others.
+MEMBERS = {
+    **{name: (name, {}) for name in pg.rules.RULES},
+    **{
+        f"replicas of {name}": ("replicas", {"rule": name}) for name in ("blur", "three-factor")
+    },
+}
+
+
+@pytest.fixture(params=list(MEMBERS))
 def rule(request) -> pg.rules.AbstractRule:
-    return pg.rules.make(request.param)
+    name, options = MEMBERS[request.param]
+    return pg.rules.make(name, **options)
 
 
 @pytest.fixture
@@ -90,7 +101,8 @@ def test_neurons_lead_to_batch_and_synapses_join_neighbours(rule, body):
     for n, layer in zip(body.layers, state.neurons, strict=True):
         for leaf in jax.tree.leaves(layer):
             assert leaf.shape[-1] == n
-            assert leaf.shape[-2] >= BATCH  # rows of a combinator's own may ride along
+            # Rows of a combinator's own may ride along, and replicas stand in front of theirs.
+            assert math.prod(leaf.shape[:-1]) >= BATCH
     for (pre, post), block in zip(joined, state.synapses, strict=True):
         forward = {(pre, post), (pre + 1, post)}
         backward = {(post, pre), (post + 1, pre), (post, pre + 1), (body.layers[-1], post)}
@@ -173,7 +185,8 @@ def test_it_averages_over_the_rows_of_its_batch(rule, inputs, heard):
     once, other = (present(rule, inputs, heard, key) for key in (KEY, OTHER_KEY))
     if not same(once.received.neurons, other.received.neurons):
         pytest.skip("its neurons are noisy")
-    twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), (inputs, heard))
+    # Each row beside itself, so that blocks of rows keep what they hold.
+    twice = jax.tree.map(lambda x: jnp.repeat(x, 2, axis=0), (inputs, heard))
     twice = present(rule, *twice, KEY)
     before, *after = (
         jax.tree.leaves(state.synapses) for state in (once.newborn, once.adapted, twice.adapted)

@@ -1,0 +1,38 @@
+from ._mixing import AbstractMixing
+from ._mixing_average import Alone, Average, Partial
+from ._mixing_gated import Gated, Segmented
+from ._mixing_graph import Gossip, Ring
+from ._mixing_learned import Learned
+from ._mixing_robust import Krum, Median, TrimmedMean
+from ._registry import Registry
+from ._spelled import spelled
+
+MIXINGS: Registry[AbstractMixing] = Registry(
+    "mixing",
+    {
+        "alone": Alone,
+        "average": Average,
+        "partial": Partial,
+        "ring": Ring,
+        "gossip": Gossip,
+        "gated": Gated,
+        "segmented": Segmented,
+        "median": Median,
+        "trimmed-mean": TrimmedMean,
+        "krum": Krum,
+        "learned": Learned,
+    },
+    AbstractMixing,
+)
+
+
+def named_mixing(value: AbstractMixing | str) -> AbstractMixing:
+    """The converter of a mixing: a part, or its name with options.
+
+    Raises:
+        ValueError: if the text names none or options that it does not take.
+    """
+    if not isinstance(value, str):
+        return value
+    name, options, _ = spelled(value)
+    return MIXINGS.make(name, **options)
