@@ -69,7 +69,7 @@ from ._mixing import AbstractMixing as AbstractMixing
 from ._mixing_average import Alone as Alone
 from ._mixing_average import Average as Average
 from ._mixing_average import Partial as Partial
-from ._mixing_gated import Gated as Gated
+from ._mixing_gated import GatedAverage as GatedAverage
 from ._mixing_gated import Segmented as Segmented
 from ._mixing_graph import Gossip as Gossip
 from ._mixing_graph import Ring as Ring

@@ -10,7 +10,7 @@ from ._signals import Signal, Tier
 
 
 @final
-class Gated(AbstractMixing):
+class GatedAverage(AbstractMixing):
     r"""The mean of those who do no harm: replica $j$ is accepted by $k$ if its accuracy on
     the measured rows is at least that of $k$ at the last mixing minus a tolerance.
 
@@ -35,7 +35,7 @@ class Gated(AbstractMixing):
 
         ```python
         >>> import plasticgym as pg
-        >>> pg.rules.Gated().reads
+        >>> pg.rules.GatedAverage().reads
         frozenset({<Signal.TARGET: 'target'>})
 
         ```

@@ -1,6 +1,6 @@
 from ._mixing import AbstractMixing
 from ._mixing_average import Alone, Average, Partial
-from ._mixing_gated import Gated, Segmented
+from ._mixing_gated import GatedAverage, Segmented
 from ._mixing_graph import Gossip, Ring
 from ._mixing_learned import Learned
 from ._mixing_robust import Krum, Median, TrimmedMean
@@ -15,7 +15,7 @@ MIXINGS: Registry[AbstractMixing] = Registry(
         "partial": Partial,
         "ring": Ring,
         "gossip": Gossip,
-        "gated": Gated,
+        "gated": GatedAverage,
         "segmented": Segmented,
         "median": Median,
         "trimmed-mean": TrimmedMean,

@@ -94,18 +94,18 @@ def test_krum_takes_one_that_is_near_the_others():
 
 
 def test_a_gate_averages_those_that_do_no_harm():
-    after = mixed(pg.rules.Gated(), accuracy=(0.48, 0.46, 0.9, 0.0, 0.5))
+    after = mixed(pg.rules.GatedAverage(), accuracy=(0.48, 0.46, 0.9, 0.0, 0.5))
     assert_close(after, to_all(lambda x: x[[0, 2, 4]].mean(0)))
 
 
 def test_a_gate_that_accepts_nobody_keeps_what_was_agreed():
-    assert_close(mixed(pg.rules.Gated(), accuracy=(0.1,) * REPLICAS), AGREED)
+    assert_close(mixed(pg.rules.GatedAverage(), accuracy=(0.1,) * REPLICAS), AGREED)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_a_gate_rejects_may_be_anything(bad):
     broken = {k: np.concatenate([x[:-1], x[-1:] * bad]) for k, x in PROPOSED.items()}
-    after = mixed(pg.rules.Gated(), accuracy=(0.5, 0.5, 0.5, 0.5, 0.0), proposed=broken)
+    after = mixed(pg.rules.GatedAverage(), accuracy=(0.5, 0.5, 0.5, 0.5, 0.0), proposed=broken)
     assert_close(after, to_all(lambda x: x[:-1].mean(0)))
 
 

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import plasticgym as pg
-from plasticgym.rules import SGD, Alone, Average, Body, Clamped, Gated, Momentum, Replicas
+from plasticgym.rules import (
+    SGD,
+    Alone,
+    Average,
+    Body,
+    Clamped,
+    GatedAverage,
+    Momentum,
+    Replicas,
+)
 from plasticgym.rules import _blocks as blocks
 
 KEY = jax.random.key(0)
@@ -123,7 +132,7 @@ def test_every_row_is_in_a_block_and_gets_the_mean_of_what_blocks_say(count, k):
 
 
 def test_it_reads_and_is_as_local_as_both_together():
-    rule = Replicas(pg.rules.Hebb(), Gated(), measured=3)
+    rule = Replicas(pg.rules.Hebb(), GatedAverage(), measured=3)
     assert rule.reads == {pg.rules.Signal.TARGET}
     assert rule.tier is pg.rules.Tier.GLOBAL
     assert Replicas("hebb", "ring").tier is pg.rules.Hebb().tier
@@ -135,7 +144,10 @@ def test_it_reads_and_is_as_local_as_both_together():
         ({"every": 0}, "`every` must be a positive whole number, got 0"),
         ({"replicas": 0}, "`replicas` must be a positive whole number, got 0"),
         ({"measured": -1}, "`measured` must be a positive whole number, got -1"),
-        ({"mixing": "gated"}, "`measured` must be positive, for Gated mixes by accuracy"),
+        (
+            {"mixing": "gated"},
+            "`measured` must be positive, for GatedAverage mixes by accuracy",
+        ),
         ({"rule": "sdg"}, "unknown rule 'sdg'; did you mean 'sgd'"),
         ({"mixing": "rnig"}, "unknown mixing 'rnig'; did you mean 'ring'"),
     ],
