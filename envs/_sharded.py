@@ -109,19 +109,23 @@ class Sharded(AbstractProblem[Shards]):
         self.stressor, self.bad = stressor, jnp.asarray(bad)
 
     @property
-    def body(self) -> Body:
+    def body(self) -> Body:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of one world."""
         return self.problem.body
 
     @property
-    def batch(self) -> int:
+    def batch(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The rows of all worlds and those that are measured."""
         return self.k * self.problem.batch + self.measured
 
     @property
-    def presentations(self) -> int:
+    def presentations(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of one world."""
         return self.problem.presentations
 
     @property
-    def chance(self) -> Outcome:
+    def chance(self) -> Outcome:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of one world."""
         return self.problem.chance
 
     def reset(self, *, key: Key[Array, ""]) -> Shards:

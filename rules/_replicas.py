@@ -94,6 +94,9 @@ class Replicas(AbstractRule):
     def tier(self) -> Tier:
         return max(self.rule.tier, self.mixing.tier)
 
+    def check_tasks(self, past: tuple[int, ...]) -> None:
+        self.rule.check_tasks(past)
+
     def init(self, body: Body, *, key: Key[Array, ""]) -> State:
         one = self.rule.init(body, key=key)
         synapses, memory = jax.tree.map(
