@@ -7,14 +7,13 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ..rules import Body, Clamped, Feedback
 from ..rules._check_sizes import check_sizes
-from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._changes import Change, Changes
 from ._dynamics import AbstractDynamics
 from ._lifetime import DIVERGED_AT, select
+from ._supervised import position_of
 from ._tables import layered
 
-_PARTS = ("train", "validation", "test")
 _WINDOW = 200  # presentations that a score is of
 
 
@@ -182,8 +181,7 @@ class Control(AbstractProblem[Moving]):
         return after, _feedback(outputs, reward), self._outcome(after)
 
     def test(self, world: Moving, network: Frozen, *, part: Part, key: Key[Array, ""]):
-        if part not in _PARTS:
-            raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
+        position_of(part)  # the world is in no part, but an unknown one is an error
         return self._outcome(world)
 
     def _begun(self, beginnings: PyTree, episode: Int[Array, " batch"]) -> PyTree:

@@ -12,11 +12,10 @@ from ..rules._check_sizes import check_sizes
 from ..rules._registry import near
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._recalled import Recalled, asked_of, logistic, rightness
+from ._supervised import PARTS, position_of
 
 Place = Literal["beginning", "random"]
 Episodes = Literal["snippets", "life"]
-
-_PARTS = ("train", "validation", "test")
 
 
 def _beginning(key: Key[Array, ""], rows: int, size: int) -> Int[Array, "rows size"]:
@@ -201,8 +200,8 @@ class Remember(AbstractProblem[Album]):
         return Album(
             stored=stored,
             unseen=unseen,
-            cues=self._cues(key_ask, len(_PARTS) * size).reshape(
-                len(_PARTS), size, self.snippet, self.bits
+            cues=self._cues(key_ask, len(PARTS) * size).reshape(
+                len(PARTS), size, self.snippet, self.bits
             ),
             values=jnp.concatenate([stored.reshape(-1, self.bits), waiting, asked]),
             mask=jnp.concatenate([known, cues]),
@@ -255,9 +254,7 @@ class Remember(AbstractProblem[Album]):
             Outputs, bits, and which of them are missing, each of shape
             `(2 * stored, snippet, bits)`.
         """
-        if part not in _PARTS:
-            raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
-        i = _PARTS.index(part)
+        i = position_of(part)
         snippets, cues = jnp.concatenate([world.stored, world.unseen[i]]), world.cues[i]
         rule, state = network.rule, network.state
         if self.episodes == "snippets" or not jax.tree.leaves(state.neurons):
@@ -280,11 +277,11 @@ class Remember(AbstractProblem[Album]):
         """Snippets for a life, and for each part some that it never shows."""
         life, size = 2 * self.stored + self._distractors, (self.snippet, self.bits)
         if self.patterns is None:
-            parts = len(_PARTS) * self.stored
+            parts = len(PARTS) * self.stored
             drawn = jax.random.rademacher(key, (life + parts, *size), float)
-            return drawn[:life], drawn[life:].reshape(len(_PARTS), self.stored, *size)
+            return drawn[:life], drawn[life:].reshape(len(PARTS), self.stored, *size)
         rows = jax.random.permutation(key, len(self.patterns))
-        keys = jax.random.split(jax.random.fold_in(key, 1), len(_PARTS))
+        keys = jax.random.split(jax.random.fold_in(key, 1), len(PARTS))
         unseen = [jax.random.permutation(k, rows[life:])[: self.stored] for k in keys]
         bits = jnp.where(self.patterns, 1.0, -1.0)
         return bits[rows[:life]], bits[jnp.stack(unseen)]

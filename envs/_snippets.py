@@ -3,13 +3,11 @@ from typing import Literal
 import jax.numpy as jnp
 
 from ..rules import Body
-from ..rules._registry import near
 from ._base import Part
 from ._remember import Place, Remember, check_lengths
 from ._tables import digits, layered
 
 _PIXELS, _INK = 64, 8  # of an image; what counts as black of a pixel from 0 to 16
-_PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
 
 
 def remember(
@@ -108,12 +106,10 @@ def remember_digits(
     """
     if snippet not in (1, 2, 4, 8):
         raise ValueError(f"`snippet` must be 1, 2, 4 or 8 strips of an image, got {snippet!r}.")
-    if part not in _PARTS:
-        raise ValueError(f"unknown `part` {part!r}; {near(part, list(_PARTS))}")
+    images = digits().part(part).inputs >= jnp.uint8(_INK)
     bits = _PIXELS // snippet
     check_lengths(bits, snippet, stored, delay, cue)
     life = (3 * stored) * snippet + delay if presentations is None else presentations
-    images = getattr(digits(), _PARTS[part]).inputs >= jnp.uint8(_INK)
     return Remember(  # pyright: ignore[reportCallIssue]
         body=_body(bits, hidden),
         bits=bits,
