@@ -45,6 +45,13 @@ def registries(monkeypatch):
         monkeypatch.setattr(registry, "_members", dict(registry._members))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """What a file has compiled is unloaded after it: a process may map 65,530 pieces of memory."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def unchecked():
     """Annotations are not checked, as for users: what is wrong must be found by the code."""
