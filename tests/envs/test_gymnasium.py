@@ -84,6 +84,7 @@ def test_check_env(problem, options):
     check_env(make(problem, **options).unwrapped, skip_render_check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", list(pg.rules.RULES))
 def test_every_rule_can_be_steered(rule, home):
     where = home(

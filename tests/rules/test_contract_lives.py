@@ -17,6 +17,9 @@ from jaxtyping import Array, PyTree
 import plasticgym as pg
 from plasticgym.rules import Body, genome, with_genome
 
+# Three programs are compiled for each rule.
+pytestmark = pytest.mark.slow
+
 BATCH, PRESENTATIONS = 8, 5
 INPUTS, OUTPUTS = 10, 3
 HIDDEN = np.array([1, 0, 1, 1, 0, 1, 0], float), np.array([0, 1, 0, 1, 0], float)
@@ -87,10 +90,7 @@ OTHERS = {
     "least-control, squared": lambda: pg.rules.LeastControl(loss="squared"),
 }
 VARIANTS = {name: lambda name=name: pg.rules.make(name) for name in pg.rules.RULES} | OTHERS
-each_variant = pytest.mark.parametrize(
-    "variant",
-    [*pg.rules.RULES, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)],
-)
+each_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
 class Lived(NamedTuple):

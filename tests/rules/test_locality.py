@@ -11,6 +11,7 @@ import plasticgym as pg
 from plasticgym.rules import AbstractRule, Signal, State, Tier, multilayer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(pg.rules.RULES))
 def test_a_rule_is_as_local_as_it_declares(name):
     rule = pg.rules.make(name)
