@@ -47,7 +47,7 @@ def registries(monkeypatch):
 
 @pytest.fixture(scope="module", autouse=True)
 def forgotten():
-    """What a file has compiled is unloaded after it: a process may map 65,530 pieces of memory."""
+    """What a file compiled is unloaded: a process may map only 65,530 pieces of memory."""
     yield
     jax.clear_caches()
 
