@@ -1,6 +1,7 @@
 from typing import Literal
 
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from ..rules import Body
 from ._base import Part
@@ -87,11 +88,13 @@ def remember_digits(
         cue: the part of an image that is clamped in recall.
         place: of the cue, `"beginning"` or `"random"`.
         hidden: sizes of the hidden layers, or the hidden neurons of one population.
-        part: of the data from which all snippets of a life come. Train rules on `"train"`.
+        part: of the data from which all snippets of a life come: `"train"`, or
+            `"validation"` to choose by. Whichever it is, a life is tested on what it was
+            shown; test images are for the scripts of `benchmarks/` alone.
         presentations: length of a life; `None`: until everything was recalled once.
 
     Raises:
-        ValueError: if images cannot be cut so, or `part` is unknown or too small.
+        ValueError: if images cannot be cut so, or `part` is unknown, too small or `"test"`.
 
     Source: Alpaydin and Kaynak (1998), as bundled with scikit-learn.
 
@@ -106,7 +109,11 @@ def remember_digits(
     """
     if snippet not in (1, 2, 4, 8):
         raise ValueError(f"`snippet` must be 1, 2, 4 or 8 strips of an image, got {snippet!r}.")
-    images = digits().part(part).inputs >= jnp.uint8(_INK)
+    if part == "test":
+        raise ValueError(
+            "`part` must be 'train' or 'validation', got 'test': who lives with test images "
+            "has seen them; only scripts of benchmarks/ measure on them."
+        )
     bits = _PIXELS // snippet
     check_lengths(bits, snippet, stored, delay, cue)
     life = (3 * stored) * snippet + delay if presentations is None else presentations
@@ -119,8 +126,14 @@ def remember_digits(
         cue=cue,
         presentations=life,
         place=place,
-        patterns=images.reshape(-1, snippet, bits),
+        patterns=strips(part, snippet),
     )
+
+
+def strips(part: Part, snippet: int) -> Bool[Array, "images snippet bits"]:
+    """The images of a part in black and white, cut from top to bottom."""
+    images = digits().part(part).inputs >= jnp.uint8(_INK)
+    return images.reshape(-1, snippet, _PIXELS // snippet)
 
 
 def _body(bits: int, hidden: tuple[int, ...] | int) -> Body:

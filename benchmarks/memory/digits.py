@@ -6,12 +6,13 @@ Choices are made on the validation images, what is reported comes from the test 
 Writes docs/memory/digits.json and .png, and a table into docs/memory.md.
 """
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 from study import study
 
 import plasticgym as pg
+from plasticgym.envs._snippets import strips
 
 # The validation part, 300 images, has no more than that.
 NUMBERS = (8, 16, 24, 32, 40, 48, 64, 80)
@@ -19,12 +20,13 @@ NUMBERS = (8, 16, 24, 32, 40, 48, 64, 80)
 
 def main():
     pg.benchmarks.use_cache()
-    images: Any = pg.envs.remember_digits(part="train", stored=1, hidden=0).patterns
-    study("digits", problem, NUMBERS, usual=2.0 * np.float32(images.mean((0, 1))) - 1.0)
+    usual = 2.0 * np.float32(strips("train", 1).mean((0, 1))) - 1.0
+    study("digits", problem, NUMBERS, usual=usual)
 
 
 def problem(part, hidden, stored, delay):
-    return pg.envs.remember_digits(part=part, hidden=hidden, stored=stored, delay=delay)
+    lived = pg.envs.remember_digits(hidden=hidden, stored=stored, delay=delay)
+    return dataclasses.replace(lived, patterns=strips(part, 1))
 
 
 if __name__ == "__main__":

@@ -185,9 +185,9 @@ def test_hidden_neurons_of_a_population_are_free():
 
 
 def test_digits_come_from_one_part_and_differ():
-    problem = pg.envs.remember_digits(stored=4, delay=5, part="test", hidden=())
+    problem = pg.envs.remember_digits(stored=4, delay=5, part="validation", hidden=())
     world = problem.reset(key=KEY)
-    images = np.where(np.asarray(pg.envs.digits().held_out.inputs) >= 8, 1.0, -1.0)
+    images = np.where(np.asarray(pg.envs.digits().part("validation").inputs) >= 8, 1.0, -1.0)
     known = {x.tobytes() for x in images.astype(np.float32)}
     shown = [x.tobytes() for x in np.asarray(world.values)]
     assert set(shown) <= known
@@ -242,6 +242,7 @@ def test_what_does_not_fit_is_refused(options, message, unchecked):
     [
         ({"snippet": 3}, "`snippet` must be 1, 2, 4 or 8 strips of an image, got 3"),
         ({"part": "tests"}, "unknown `part` 'tests'; did you mean 'test'"),
+        ({"part": "test"}, "`part` must be 'train' or 'validation', got 'test'"),
         (
             {"stored": 90, "delay": 40, "part": "validation"},
             "`patterns` must hold at least 310 snippets, .* got 300",
@@ -254,11 +255,14 @@ def test_digits_that_there_are_not_are_refused(options, message, unchecked):
         pg.envs.problem("RememberDigits-v0", **options)
 
 
-@pytest.mark.parametrize("layers", [(5, 6), (6, 5), (5,), (7, 7)])
-def test_a_body_without_a_neuron_for_each_bit_is_refused(layers):
+@pytest.mark.parametrize(
+    "body",
+    [Body((5, 6)), Body((6, 5)), Body((5,)), Body((7, 7)), Body((7,)), Body((6,), None, 1)],
+)
+def test_a_body_without_a_neuron_for_each_bit_is_refused(body):
     with pytest.raises(ValueError, match="`body` must have 6 inputs and outputs"):
         Remember(
-            body=Body(layers),
+            body=body,
             bits=BITS,
             snippet=1,
             stored=2,
