@@ -76,8 +76,8 @@ class Remember(AbstractProblem[Album]):
 
     **Arguments:**
 
-    - `body`: layers whose ends have `bits` neurons, or one recurrent population of at least
-      as many, of which the others are hidden.
+    - `body`: layers whose ends have `bits` neurons, or one recurrent population of as many
+      and any number of hidden ones.
     - `bits`, `snippet`: bits of a presentation, and presentations of a snippet.
     - `stored`, `delay`: how many snippets are written, and how many presentations pass
       before they are recalled.
@@ -135,11 +135,13 @@ class Remember(AbstractProblem[Album]):
             if getattr(self, name) not in known:
                 given = getattr(self, name)
                 raise ValueError(f"unknown `{name}` {given!r}; {near(given, known)}")
-        layers, recurrent = self.body.layers, len(self.body.layers) == 1
-        if not ((recurrent and layers[0] >= self.bits) or layers[0] == layers[-1] == self.bits):
+        layers = self.body.layers
+        ends = layers[0] - self.body.hidden, layers[-1] - self.body.hidden
+        if ends != (self.bits, self.bits):
             raise ValueError(
                 f"`body` must have {self.bits} inputs and outputs, one for each bit, or be one "
-                f"population of at least as many, got layers {layers}."
+                f"population of as many and `hidden` others, got layers {layers} and "
+                f"{self.body.hidden} hidden."
             )
         self._check_patterns()
 

@@ -142,4 +142,4 @@ def _body(bits: int, hidden: tuple[int, ...] | int) -> Body:
         return layered((bits, bits), hidden)  # pyright: ignore[reportArgumentType]
     if hidden < 0:
         raise ValueError(f"`hidden` must be at least 0, got {hidden}.")
-    return Body((bits + hidden,))
+    return Body((bits + hidden,), hidden=hidden)

@@ -18,6 +18,8 @@ class Body(eqx.Module):
     - `alive`: per layer, 1.0 where a neuron exists and 0.0 where it is padding, shape
       `(n,)` each; `None`, at no cost, if all of them do. A body with dead neurons lives
       like the smaller body, so many widths share one compilation.
+    - `hidden`: of one recurrent population, how many neurons, its last, are neither inputs
+      nor outputs; 0 for layers, in which the place of a layer tells.
 
     !!! example
 
@@ -31,6 +33,7 @@ class Body(eqx.Module):
 
     layers: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     alive: tuple[Float[Array, " _n"], ...] | None = None
+    hidden: int = eqx.field(static=True, default=0)
 
     def __check_init__(self):
         whole = [isinstance(n, int) and not isinstance(n, bool) for n in self.layers]
@@ -42,6 +45,12 @@ class Body(eqx.Module):
             raise ValueError(
                 f"`alive` must hold one vector per layer with lengths {self.layers}, "
                 f"got lengths {tuple(len(a) for a in self.alive)}."
+            )
+        most = self.layers[0] - 1 if len(self.layers) == 1 else 0
+        if not 0 <= self.hidden <= most:
+            raise ValueError(
+                "`hidden` must leave a neuron of one population for inputs, and be 0 where "
+                f"there are layers, got {self.hidden} of {self.layers}."
             )
 
     def mask(

@@ -6,7 +6,8 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
 
 from ._affine import Affine
 from ._base import AbstractRule, Body, Clamped, Feedback, State
@@ -140,7 +141,7 @@ class Remembering(AbstractRule):
             shape = (states, body.layers[joint.pre], body.layers[joint.post])
             drawn = jax.random.normal(jax.random.fold_in(key_birth, i), shape, float)
             count = self._incoming(body, blocks, joint.post)
-            s = self.birth[types[joint.post]] * jnp.sqrt(count)[None, None] * drawn
+            s = (self.birth[types[joint.post]] * jnp.sqrt(count))[None, None] * drawn
             blocks[joint.block][joint.name] = (
                 s if exist is None else jnp.where(exist[None], s, 0.0)
             )
@@ -243,10 +244,12 @@ class Remembering(AbstractRule):
         new = new.at[0].set(jnp.where(held, b[0], new[0]))
         return layer | {"body": state.body.mask(index, new)}
 
-    def _shown(self, layer: _Layer, kind: int) -> Float[Array, "shown batch n"]:
+    def _shown(
+        self, layer: _Layer, types: Int[np.ndarray, " n"]
+    ) -> Float[Array, "shown batch n"]:
         flags = jnp.stack([layer["clamped"], layer["told"]])
-        embedded = self.embedding[kind][:, None, None]
-        embedded = jnp.broadcast_to(embedded, (*embedded.shape[:1], *flags.shape[1:]))
+        embedded = self.embedding[types].T[:, None]
+        embedded = jnp.broadcast_to(embedded, (len(embedded), *flags.shape[1:]))
         return jnp.concatenate([layer["body"], embedded, flags])
 
     def _incoming(self, body: Body, synapses: Sequence[_Block], layer: int):

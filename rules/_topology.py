@@ -4,7 +4,8 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
 
 from ._base import Body
 from ._check_sizes import check_sizes
@@ -48,8 +49,8 @@ class AbstractTopology(eqx.Module):
         """The layers in the order in which they listen once targets are known."""
 
     @abc.abstractmethod
-    def types(self, body: Body) -> tuple[int, ...]:
-        """The type of the neurons of each layer."""
+    def types(self, body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
+        """The type of each neuron, layer by layer."""
 
     @abc.abstractmethod
     def exist(self, body: Body, *, key: Key[Array, ""]) -> Bool[Array, "pre post"] | None:
@@ -87,7 +88,7 @@ class FeedForward(AbstractTopology):
     def corrected(self, body: Body) -> tuple[int, ...]:
         return (len(body.layers) - 1,)
 
-    def types(self, body: Body) -> tuple[int, ...]:
+    def types(self, body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
         return _layered(body)
 
     def exist(self, body: Body, *, key: Key[Array, ""]) -> None:
@@ -145,7 +146,7 @@ class Bidirectional(AbstractTopology):
     def corrected(self, body: Body) -> tuple[int, ...]:
         return tuple(reversed(range(len(body.layers))))
 
-    def types(self, body: Body) -> tuple[int, ...]:
+    def types(self, body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
         return _layered(body)
 
     def exist(self, body: Body, *, key: Key[Array, ""]) -> None:
@@ -195,8 +196,8 @@ class Recurrent(AbstractTopology):
     def corrected(self, body: Body) -> tuple[int, ...]:
         return (0,)
 
-    def types(self, body: Body) -> tuple[int, ...]:
-        return (INPUT,)
+    def types(self, body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
+        return _mingled(body)
 
     def exist(self, body: Body, *, key: Key[Array, ""]) -> None:
         return None
@@ -249,8 +250,8 @@ class SparseRecurrent(AbstractTopology):
     def corrected(self, body: Body) -> tuple[int, ...]:
         return (0,)
 
-    def types(self, body: Body) -> tuple[int, ...]:
-        return (INPUT,)
+    def types(self, body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
+        return _mingled(body)
 
     def exist(self, body: Body, *, key: Key[Array, ""]) -> Bool[Array, "n n"]:
         (n,) = body.layers
@@ -269,8 +270,15 @@ TOPOLOGIES: Registry[AbstractTopology] = Registry(
 )
 
 
-def _layered(body: Body) -> tuple[int, ...]:
-    return (INPUT, *[HIDDEN] * (len(body.layers) - 2), OUTPUT)
+def _layered(body: Body) -> tuple[Int[np.ndarray, " _n"], ...]:
+    kinds = (INPUT, *[HIDDEN] * (len(body.layers) - 2), OUTPUT)
+    return tuple(np.full(n, kind) for n, kind in zip(body.layers, kinds, strict=True))
+
+
+def _mingled(body: Body) -> tuple[Int[np.ndarray, " _n"]]:
+    """One population: inputs, which are its outputs as well, and behind them hidden neurons."""
+    (n,) = body.layers
+    return (np.where(np.arange(n) < n - body.hidden, INPUT, HIDDEN),)
 
 
 def _check_layers(topology: AbstractTopology, body: Body) -> None:

@@ -30,6 +30,12 @@ def test_alive_has_one_vector_per_layer(lengths):
         Body((3, 2), tuple(jnp.ones(n) for n in lengths))
 
 
+@pytest.mark.parametrize(("layers", "hidden"), [((3,), 3), ((3,), -1), ((3, 2), 1)])
+def test_hidden_neurons_of_a_population_leave_some_for_inputs(layers, hidden):
+    with pytest.raises(ValueError, match=f"`hidden` must leave .*, got {hidden} of"):
+        Body(layers, hidden=hidden)
+
+
 def test_dead_neurons_are_masked_and_not_counted():
     body = Body((3, 2), (jnp.array([1.0, 0.0, 1.0]), jnp.zeros(2)))
     np.testing.assert_array_equal(body.mask(0, jnp.ones((2, 3))), [[1, 0, 1]] * 2)
