@@ -13,17 +13,18 @@ from ._genome_file import load_genome
 from ._registry import Registry, near
 from ._remembering import Remembering
 from ._synapse_change import FactorisedChange, GeneralChange
-from ._topology import HIDDEN, TOPOLOGIES
+from ._topology import HIDDEN, TOPOLOGIES, Recurrent, SparseRecurrent
 
 _TYPES, _FLAGS = 3, 2
 _VALUE, _MISSED, _LOAD, _LOGIT = range(4)  # what entries of a body are written to hold
 _OPEN = 5.0  # a gate that lets nearly everything through
 _SCALE = 3.0  # of what a body is to hold in its linear range
 _GENOMES = Path(__file__).parent / "genomes"
-_TRAINED = {
-    "shipped": _GENOMES / "remembering-recurrent.safetensors",
-    "patterns": _GENOMES / "remembering-patterns.safetensors",
-}
+_TRAINED = {"patterns": _GENOMES / "remembering-patterns.safetensors"}
+# By where a genome was trained; in other topologies what is written down serves.
+_SHIPPED = dict.fromkeys(
+    (Recurrent, SparseRecurrent), _GENOMES / "remembering-recurrent.safetensors"
+)
 _FORMS = {"factorised": FactorisedChange, "general": GeneralChange}
 
 
@@ -66,8 +67,9 @@ def remembering(
         rule = STARTS.make(genome, **options)
     elif options:
         raise ValueError(f"the genome {genome!r} takes no options, got {sorted(options)}.")
-    elif genome == "shipped" and not topology.endswith("recurrent"):
-        rule = projection()
+    elif genome == "shipped":
+        path = _SHIPPED.get(type(wired))
+        rule = projection() if path is None else load_genome(path, expected="remembering")
     elif genome in _TRAINED:
         rule = load_genome(_TRAINED[genome], expected="remembering")
     elif Path(genome).suffix == ".safetensors":

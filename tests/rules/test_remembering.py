@@ -14,7 +14,7 @@ ROWS = 3
 BODIES = {
     "feed-forward": Body((3, 4, 2)),
     "bidirectional": Body((3, 4, 2)),
-    "recurrent": Body((5,)),
+    "recurrent": Body((5,), hidden=2),
     "sparse-recurrent": Body((5,)),
 }
 FORMS = {"factorised": {"units": 3}, "general": {"units": 4, "state_size": 2, "body_size": 5}}
@@ -82,7 +82,7 @@ class Row:
         self.bodies[layer][0] = np.where(mask, values, self.bodies[layer][0])
 
     def shown(self, layer, i):
-        embedded = np.asarray(self.rule.embedding[self.types[layer]])
+        embedded = np.asarray(self.rule.embedding[self.types[layer][i]])
         return np.concatenate([self.bodies[layer][:, i], embedded, self.flags[layer][:, i]])
 
     def incoming(self, layer, j):
@@ -174,7 +174,8 @@ def reordered(tree, state, orders):
 
 def test_neurons_in_another_order_live_the_same(lived):
     rule, state, (inputs, target) = lived
-    orders = [np.roll(np.arange(n), 1) for n in state.body.layers]
+    kinds = rule.topology.types(state.body)
+    orders = [np.lexsort((np.roll(np.arange(len(k)), 1), k)) for k in kinds]
     after, outputs = presented(rule, state, inputs, target)
     of = lambda held, o: Clamped(held.values[:, o], held.mask[:, o], held.starts)  # noqa: E731
     found, others = presented(
@@ -184,3 +185,36 @@ def test_neurons_in_another_order_live_the_same(lived):
     expected = reordered(after, after, orders)
     for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@eqx.filter_jit
+def written(rule, n, rows):
+    """A population that was shown these rows, and nothing else."""
+    state = rule.rest(rule.init(Body((n,)), key=KEY), 1)
+
+    def show(state, row):
+        full = Clamped.full(row[None])
+        return presented(rule, state, full, full)[0], None
+
+    return jax.lax.scan(show, state, rows)[0]
+
+
+def test_what_is_written_down_comes_near_the_projection_onto_patterns():
+    """Greville: by what is new in each pattern; of patterns alike an outer product is far."""
+    rows = jnp.where(jax.random.bernoulli(KEY, 0.75, (6, 40)), 1.0, -1.0)
+    rule = pg.rules.make("remembering", "projection", topology="recurrent")
+    found = written(rule, 40, rows).synapses[0]["forward"][0] / 40
+    projection = np.linalg.pinv(rows) @ rows
+    likeness = lambda s: np.corrcoef(s.ravel(), projection.ravel())[0, 1]  # noqa: E731
+    assert likeness(np.asarray(found)) > 0.97
+    assert likeness(np.asarray(rows.T @ rows)) < 0.9
+
+
+def test_long_lives_of_wild_genomes_stay_bounded():
+    rule = pg.rules.make("remembering", "random", topology="recurrent", seed=1)
+    wild = pg.rules.with_genome(rule, 20.0 * pg.rules.genome(rule))
+    rows = jax.random.rademacher(KEY, (300, 5), float)
+    state = written(wild, 5, rows)
+    synapses = np.asarray(state.synapses[0]["forward"])
+    np.testing.assert_allclose(np.abs(synapses).max(), 5.0)  # as many as it listens to
+    assert np.abs(np.asarray(state.neurons[0]["body"])).max() <= 1.0
