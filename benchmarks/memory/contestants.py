@@ -10,13 +10,15 @@ import numpy as np
 import plasticgym as pg
 
 CLASSICAL = ("hopfield", "storkey", "pseudo-inverse")
-TOPOLOGIES = {  # of the remembering rule, and the `hidden` of a body of theirs
-    "recurrent": 0,
-    "sparse-recurrent": 0,
-    "feed-forward": (),
-    "bidirectional": (),
-}
 STEPS, TICKS = (1, 10), (5, 10)  # rounds in which populations settle
+SETTLING = {"topology_options": [{"ticks": n} for n in TICKS]}
+# Of the remembering rule: the `hidden` of a body of theirs, and the settings that are tried.
+TOPOLOGIES: dict[str, tuple[tuple[int, ...] | int, dict[str, Any]]] = {
+    "recurrent": (0, SETTLING),
+    "sparse-recurrent": (0, SETTLING),
+    "feed-forward": ((), {}),
+    "bidirectional": ((), {}),
+}
 # What the published rules leave out, and the values of it that are tried.
 SLOPES = {"hopfield": (0.5, 1.0, 2.0, 4.0), "storkey": (1.0, 2.0, 4.0, 8.0)}
 TUNED = {
@@ -62,20 +64,19 @@ def contestants(usual: np.ndarray | None = None) -> dict[str, Contestant]:
     for name, values in TUNED.items():
         settings = _each(steps=(10,), **values, **centres)
         everyone[f"{name}, tuned"] = Contestant(name, settings, 0)
-    for topology, hidden in TOPOLOGIES.items():
-        everyone[f"trained, {topology}"] = remembering(str(TRAINED), topology, hidden)
-    for topology in WRITTEN:
-        body = TOPOLOGIES[topology]
-        everyone[f"projection, {topology}"] = remembering("projection", topology, body)
-    return everyone | {"untrained, recurrent": remembering("random", "recurrent", 0)}
+    genomes = [("trained", str(TRAINED), topology) for topology in TOPOLOGIES]
+    genomes += [("projection", "projection", topology) for topology in WRITTEN]
+    for called, genome, topology in [*genomes, ("untrained", "random", "recurrent")]:
+        everyone[f"{called}, {topology}"] = remembering(genome, topology)
+    return everyone
 
 
-def remembering(genome: str, topology: str, hidden: tuple[int, ...] | int) -> Contestant:
+def remembering(genome: str, topology: str) -> Contestant:
     """One genome; how often a population listens is chosen as for the others."""
-    settings: dict[str, Sequence[Any]] = {"genome": (genome,), "topology": (topology,)}
-    if topology.endswith("recurrent"):
-        settings["topology_options"] = [{"ticks": n} for n in TICKS]
-    return Contestant("remembering", _each(**settings), hidden)
+    hidden, tried = TOPOLOGIES[topology]
+    return Contestant(
+        "remembering", _each(genome=(genome,), topology=(topology,), **tried), hidden
+    )
 
 
 def _each(**values: Sequence) -> list[dict[str, Any]]:
