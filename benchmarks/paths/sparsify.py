@@ -1,9 +1,10 @@
 """Networks of few weights: python benchmarks/paths/sparsify.py
 
-A 64-100-50-10 network learns digits for 800 presentations of 64 rows (Adam). Its rate is
-chosen by what it scores then, with all weights, on the *validation* part over four seeds; so
-all methods begin with the same networks. These are pruned there (one-shot magnitude pruning)
-or meet inputs alone for 800 more presentations, on which four rules live:
+A 64-100-50-10 network learns digits for 800 presentations of 64 rows (Adam). Its rate, and
+whether pixels are divided each by its own deviation or all by one, are chosen by what it
+scores then, with all weights, on the *validation* part over eight seeds; so all methods begin
+with the same networks. These are pruned there (one-shot magnitude pruning) or meet inputs
+alone for 800 more presentations, on which four rules live:
 
 - `FixedMask` prunes at the boundary and is taught what is left by the network as it was
   (distillation);
@@ -11,9 +12,9 @@ or meet inputs alone for 800 more presentations, on which four rules live:
 - `SparsePull` is the walk, which judges again at every step what is small: told by the old
   network about all inputs that come, and, as in the paper, about 50 stored ones only.
 
-Each gets seven rates of Adam for that, of which one is chosen at 90% sparsity by the mean
-score on the *validation* part over the same four seeds. Ten others are scored on the *test*
-part.
+Each gets five rates of Adam for that, which fall linearly to 0 on the way. One is chosen at
+80% of the weights lost (for up to 80%), one at 90% and one at 95%, by the mean score on the
+*validation* part over the same eight seeds. Ten others are scored on the *test* part.
 
 Writes docs/paths/sparsify.json, sparsify.md and sparsify.png.
 """
@@ -33,14 +34,20 @@ from matplotlib.figure import Figure
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
 from plasticgym.benchmarks._statistics import half_width
+from plasticgym.envs._classification import evenly_scaled
 from plasticgym.envs._lifetime import examine
 from plasticgym.rules._atomic import write_atomically
 
 HIDDEN, BATCH, DENSE, WALK = (100, 50), 64, 800, 800
-SPARSITIES, CHOSEN_AT, NOTHING = (0.5, 0.7, 0.8, 0.9, 0.95), 0.9, 1e-6
-RATES = (0.0003, 0.001, 0.002, 0.004, 0.008, 0.016, 0.03)
-TUNED_ON, SEEDS = range(100, 104), range(7100, 7110)
+SPARSITIES, NOTHING = (0.5, 0.7, 0.8, 0.9, 0.95), 1e-6
+CHOSEN_AT = {0.5: 0.8, 0.7: 0.8, 0.8: 0.8, 0.9: 0.9, 0.95: 0.95}
+LEARNING, RATES = (0.001, 0.002, 0.004, 0.008), (0.002, 0.005, 0.012, 0.03, 0.08)
+DEVIATIONS = {"own": lambda problem: problem, "one": evenly_scaled}
+TUNED_ON, SEEDS = range(100, 108), range(7100, 7110)
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "paths"
+
+
+ASKED = sorted({*CHOSEN_AT.values()})
 
 
 @final
@@ -67,125 +74,137 @@ class GradualMask(pg.rules.AbstractDirection):
         return tuple(w + lost * (m - w) for w, m in zip(after, masked, strict=True))
 
 
-def walk(direction):
+def inputs_alone(direction):
     return pg.rules.InvariantWalk(pg.rules.Adam(), direction)
 
 
 PULL, MASK = pg.rules.SparsePull(steps=WALK), pg.rules.FixedMask()
 METHODS = {
-    "one-shot, distilled": walk(MASK),
-    "gradual, distilled": walk(GradualMask(MASK, float(WALK))),
-    "invariant walk": walk(PULL),
+    "one-shot, distilled": inputs_alone(MASK),
+    "gradual, distilled": inputs_alone(GradualMask(MASK, float(WALK))),
+    "invariant walk": inputs_alone(PULL),
     "walk, 50 anchors": pg.rules.InvariantPath(pg.rules.Adam(), direction=PULL),
 }
 
 
 def main():
     pg.benchmarks.use_cache()
-    plain, dense = pg.rules.Adam(), jnp.asarray([NOTHING])
-    found = [pruned(plain, r, TUNED_ON, dense, "validation").mean() for r in RATES]
-    begun = RATES[int(np.argmax(found))]
-    print("with all weights:", dict(zip(RATES, found, strict=True)), flush=True)
-    tried = {name: validated(name, begun) for name in METHODS}
-    rates = {name: max(of, key=lambda rate: of[rate]) for name, of in tried.items()}
-    scores = {"one-shot pruning": pruned(plain, begun, SEEDS, jnp.asarray(SPARSITIES), "test")}
-    scores |= {name: at_all(name, begun, rate) for name, rate in rates.items()}
-    dense = pruned(plain, begun, SEEDS, dense, "test")[:, 0]
+    tried = {(d, r): learned_by(d, r) for d in DEVIATIONS for r in LEARNING}
+    begun = max(tried, key=lambda setting: tried[setting])
+    print("with all weights:", tried, flush=True)
+    pruned_at = networks(*begun, SEEDS, jnp.asarray((NOTHING, *SPARSITIES)), "test")
+    dense, scores = pruned_at[:, 0], {"one-shot pruning": pruned_at[:, 1:]}
+    validated, rates = {}, {}
+    for name in METHODS:
+        validated[name] = tuned(name, *begun)
+        rates[name] = [best(validated[name], p) for p in SPARSITIES]
+        scores[name] = at_all(name, *begun, rates[name])
     report = {
         "command": "python benchmarks/paths/sparsify.py",
         "machine": machine()._asdict(),
-        "tuned on": {"part": "validation", "seeds": list(TUNED_ON), "sparsity": CHOSEN_AT},
-        "dense tried": dict(zip(map(str, RATES), map(float, found), strict=True)),
-        "dense rate": begun,
-        "tried": tried,
+        "tuned on": {"part": "validation", "seeds": list(TUNED_ON)},
+        "dense tried": [[*setting, found] for setting, found in tried.items()],
+        "dense": {"deviation": begun[0], "rate": begun[1], "scores": dense.tolist()},
+        "rates tried": list(RATES),
+        "tried at": [*ASKED],
+        "tried": {name: of.tolist() for name, of in validated.items()},
         "rates": rates,
         "seeds": list(SEEDS),
         "sparsities": list(SPARSITIES),
-        "dense": dense.tolist(),
         "scores": {name: of.tolist() for name, of in scores.items()},
     }
     text = json.dumps(report, allow_nan=False) + "\n"
     write_atomically(FOLDER / "sparsify.json", text.encode())
-    write_atomically(FOLDER / "sparsify.md", page(dense, scores, begun, rates).encode())
+    write_atomically(FOLDER / "sparsify.md", page(dense, scores, begun).encode())
     draw(dense, scores)
 
 
-def validated(name, begun):
-    """Mean validation scores by rate, at one sparsity."""
-    rates = jnp.asarray(RATES)
-    sparsities = jnp.full_like(rates, CHOSEN_AT)
-    found = walked(METHODS[name], begun, TUNED_ON, rates, sparsities, "validation").mean(0)
-    tried = dict(zip(RATES, map(float, found), strict=True))
-    print(f"{name}:", tried, flush=True)
-    return tried
+def learned_by(deviation, rate):
+    """The mean validation score with all weights."""
+    found = networks(deviation, rate, TUNED_ON, jnp.asarray([NOTHING]), "validation")
+    return float(found.mean())
 
 
-def at_all(name, begun, rate):
-    """Test scores, shape `(seeds, sparsities)`."""
-    sparsities = jnp.asarray(SPARSITIES)
-    rates = jnp.full_like(sparsities, rate)
-    found = walked(METHODS[name], begun, SEEDS, rates, sparsities, "test")
-    print(f"{name}, {rate}:", *map(told, found.T), flush=True)
+def tuned(name, deviation, begun):
+    """Mean validation scores, shape `(rates, sparsities at which one is chosen)`."""
+    every = np.repeat(RATES, len(ASKED)), np.tile(ASKED, len(RATES))
+    found = walked(name, deviation, begun, TUNED_ON, *every, "validation").mean(0)
+    found = found.reshape(len(RATES), len(ASKED))
+    print(f"{name}:", *found.round(4), sep="\n", flush=True)
     return found
 
 
-def thinning():
+def best(found, sparsity):
+    return RATES[int(found[:, ASKED.index(CHOSEN_AT[sparsity])].argmax())]
+
+
+def at_all(name, deviation, begun, rates):
+    """Test scores, shape `(seeds, sparsities)`."""
+    found = walked(name, deviation, begun, SEEDS, rates, SPARSITIES, "test")
+    print(f"{name}, {rates}:", *map(told, found.T), flush=True)
+    return found
+
+
+def thinning(deviation):
     sizes = {"hidden": HIDDEN, "batch": BATCH, "presentations": DENSE + WALK}
-    return pg.envs.Sparsify(pg.envs.digits(**sizes), CHOSEN_AT, dense=DENSE)
+    digits = DEVIATIONS[deviation](pg.envs.digits(**sizes))
+    return pg.envs.Sparsify(digits, SPARSITIES[0], dense=DENSE)
 
 
-def pruned(rule, rate, seeds, sparsities, part):
+def networks(deviation, rate, seeds, sparsities, part):
     """Scores of networks that learned and do not walk, shape `(seeds, sparsities)`."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    found = _pruned(rule, thinning(), jnp.asarray(rate, float), sparsities, keys, part)
-    return np.asarray(found)
+    rule, problem = pg.rules.Adam(rate=rate), thinning(deviation)
+    return np.asarray(_networks(rule, problem, sparsities, keys, part))
 
 
 @eqx.filter_jit
-def _pruned(rule, problem, rate, sparsities, keys, part):
-    mine = eqx.tree_at(lambda r: r.rate, rule, rate)
-
+def _networks(rule, problem, sparsities, keys, part):
     def life(key):
-        begun = pg.envs.born(mine, problem, key=key)
-        learned = went_on(mine, problem, begun, DENSE)
-        at = lambda s: scored(mine, asking(problem, s), learned, part)  # noqa: E731
+        learned = went_on(rule, problem, pg.envs.born(rule, problem, key=key), DENSE)
+        at = lambda s: scored(rule, asking(problem, s), learned, part)  # noqa: E731
         return jax.vmap(at)(sparsities)
 
     return jax.vmap(life)(keys)
 
 
-def walked(rule, begun, seeds, rates, sparsities, part):
+def walked(name, deviation, begun, seeds, rates, sparsities, part):
     """Scores at the ends of walks from the same networks, shape `(seeds, walks)`."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    begun = jnp.asarray(begun, float)
-    return np.asarray(_walked(rule, thinning(), begun, rates, sparsities, keys, part))
+    rule, problem = at_rate(METHODS[name], jnp.asarray(begun, float)), thinning(deviation)
+    courses = jnp.asarray(rates, float), jnp.asarray(sparsities, float)
+    return np.asarray(_walked(rule, problem, *courses, keys, part))
 
 
 @eqx.filter_jit
-def _walked(rule, problem, begun, rates, sparsities, keys, part):
+def _walked(rule, problem, rates, sparsities, keys, part):
     def life(key):
-        dense = eqx.tree_at(lambda r: r.rule.rate, rule, begun)
-        learned = went_on(dense, problem, pg.envs.born(dense, problem, key=key), DENSE - 1)
+        born = pg.envs.born(rule, problem, key=key)
+        learned = went_on(rule, problem, born, DENSE - 1)
 
         def thin(rate, sparsity):
             asked = asking(problem, sparsity)
-            mine = eqx.tree_at(sparsity_of, dense, sparsity)
+            mine = eqx.tree_at(lambda r: r.direction.sparsity, rule, sparsity)
             ended, _ = pg.envs.step(mine, asked, learned)  # the boundary
-            mine = eqx.tree_at(lambda r: r.rule.rate, mine, rate)
-            return scored(mine, asked, went_on(mine, asked, ended, WALK), part)
+
+            def presented(life, left):
+                return pg.envs.step(at_rate(mine, left * rate), asked, life)[0], None
+
+            left = 1.0 - jnp.arange(WALK, dtype=float) / WALK
+            return scored(mine, asked, jax.lax.scan(presented, ended, left)[0], part)
 
         return jax.vmap(thin)(rates, sparsities)
 
     return jax.vmap(life)(keys)
 
 
+def at_rate(rule, rate):
+    return eqx.tree_at(lambda r: r.rule.rate, rule, rate)
+
+
 def went_on(rule, problem, life, presentations):
     go = lambda life, _: (pg.envs.step(rule, problem, life)[0], None)  # noqa: E731
     return jax.lax.scan(go, life, length=presentations)[0]
-
-
-def sparsity_of(rule):
-    return rule.direction.sparsity
 
 
 def asking(problem, sparsity):
@@ -201,7 +220,7 @@ def told(values):
     return f"{100 * values.mean():.1f} ± {100 * half_width(values):.1f}"
 
 
-def page(dense, scores, begun, rates):
+def page(dense, scores, begun):
     head = ["weights lost", *(f"{p:.0%}" for p in SPARSITIES)]
     ours = scores["invariant walk"]
     rows = [[name, *map(told, found.T)] for name, found in scores.items()]
@@ -209,12 +228,10 @@ def page(dense, scores, begun, rates):
         rows.append([f"walk - {name}", *map(told, (ours - scores[name]).T)])
     rows.append(["walk - all weights", *map(told, (ours - dense[:, None]).T)])
     lines = [head, ["---"] * len(head), *rows]
-    found = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
     note = (
         f"Balanced accuracy on the test part in percent, mean ± 95% interval (Student's t) "
-        f"over {len(SEEDS)} seeds; all weights: {told(dense)}. Rates chosen: "
-        f"to learn {begun:g}, {found}. "
-        f"`python benchmarks/paths/sparsify.py`; {machine()}."
+        f"over {len(SEEDS)} seeds; all weights: {told(dense)}, learned at {begun[1]:g} with "
+        f"{begun[0]} deviation. `python benchmarks/paths/sparsify.py`; {machine()}."
     )
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", note, ""])
 
