@@ -62,6 +62,7 @@ def adam(past: int) -> pg.rules.AbstractRule:
 
 RATES = (1e-5, 3e-5, 1e-4, 2e-4, 5e-4, 1e-3, 3e-3, 1e-2)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+LIGHT = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0, 100.0)
 HEAVY = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
 THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.999)
 METHODS = {
@@ -71,7 +72,7 @@ METHODS = {
         lambda past: pg.rules.ElasticWeightConsolidation(), lambda r: r.weight, WEIGHTS
     ),
     "learning without forgetting": Method(
-        lambda past: pg.rules.LearningWithoutForgetting(), lambda r: r.weight, WEIGHTS
+        lambda past: pg.rules.LearningWithoutForgetting(), lambda r: r.weight, LIGHT
     ),
     "gradient projection memory": Method(
         lambda past: pg.rules.GradientProjectionMemory(), lambda r: r.threshold, THRESHOLDS
@@ -88,7 +89,7 @@ METHODS = {
     "path, exact": Method(
         bent(pg.rules.Exact()),
         lambda r: r.invariance.damping,
-        (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0),
+        (1e-3,),  # untuned: its lives take an order of magnitude longer
     ),
     "path, layer-local": Method(
         bent(pg.rules.LayerLocal()), lambda r: r.invariance.threshold, THRESHOLDS

@@ -1,10 +1,11 @@
 """Tables and picture of the page on invariant paths: python benchmarks/paths/page.py
 
-Reads docs/paths/continual.json and anchors.json, prints what belongs into
-docs/invariant-paths.md, and draws docs/paths/continual.png.
+Puts what docs/paths holds into docs/invariant-paths.md, each table between the two comments
+that bear its name, and draws docs/paths/continual.png.
 """
 
 import json
+import re
 
 import numpy as np
 from continual import FILE, METHODS, stored
@@ -12,23 +13,48 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from plasticgym.benchmarks._statistics import half_width
+from plasticgym.rules._atomic import write_atomically
 
+PAGE = FILE.parents[1] / "invariant-paths.md"
 COLUMNS = ("method", "setting", "accuracy", "forgetting", "backward transfer", "path - method")
 OURS = "invariant path"
+TITLES = {
+    "split-digits": "Split digits",
+    "permuted-digits": "Permuted digits",
+    "split-mnist": "Split MNIST",
+    "own-deviations": "Permuted digits, deviations of their own",
+}
 
 
 def main():
     problems = stored()["problems"]
-    for name, told in problems.items():
-        methods = told["methods"]
-        print(f"\n**{name}** ({told['problem']})\n\n{line(*COLUMNS)}\n{line(*['---'] * 6)}")
-        for method in (m for m in METHODS if m in methods):
-            print(row(method, methods))
-        print(f"\n{methods[OURS]['machine']}")
+    tables = {"continual": "\n\n".join(table(name, told) for name, told in problems.items())}
+    for name in ("sparsify", "robust"):
+        tables[name] = FILE.with_name(f"{name}.md").read_text().strip()
     anchors = FILE.with_name("anchors.json")
     if anchors.is_file():
-        print(curve(json.loads(anchors.read_text())["methods"]))
+        tables["anchors"] = curve(json.loads(anchors.read_text())["methods"])
+    text = PAGE.read_text()
+    for name, found in tables.items():
+        text = placed(text, name, found)
+    write_atomically(PAGE, text.encode())
     draw(problems)
+
+
+def placed(text: str, name: str, found: str) -> str:
+    """The page with this between the comments of this name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if len(between.findall(text)) != 1:
+        raise ValueError(f"{PAGE} must hold {begin.strip()} and {end} once.")
+    return between.sub(lambda _: f"{begin}{found}\n{end}", text)
+
+
+def table(name: str, told) -> str:
+    methods = told["methods"]
+    rows = [row(m, methods) for m in METHODS if m in methods]
+    head = [f"**{TITLES[name]}** ({told['problem']})", "", line(*COLUMNS), line(*["---"] * 6)]
+    return "\n".join([*head, *rows, "", f"{methods[OURS]['machine']}."])
 
 
 def line(*cells: str) -> str:
@@ -63,15 +89,18 @@ def curve(methods) -> str:
     rows = [line("stored", *numbers), line(*["---"] * (len(numbers) + 1))]
     for name, found in methods.items():
         rows.append(line(name, *(told(found[n]["accuracy"]["each"]) for n in numbers)))
-    return "\n" + "\n".join(rows)
+    return "\n".join(rows)
 
 
 def draw(problems):
-    """Accuracy on all tasks at the end, one panel per problem."""
-    figure = Figure(figsize=(4.5 * len(problems), 3.4), dpi=130, layout="constrained")
+    """Accuracy on all tasks at the end, one panel per problem, two in a row."""
+    height = (len(problems) + 1) // 2
+    figure = Figure(figsize=(9.5, 3.6 * height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(problems), squeeze=False)[0]
-    for panel, (name, held) in zip(panels, problems.items(), strict=True):
+    panels = figure.subplots(height, 2, squeeze=False).ravel()
+    for panel in panels[len(problems) :]:
+        panel.set_axis_off()
+    for panel, (name, held) in zip(panels, problems.items(), strict=False):
         methods = [m for m in METHODS if m in held["methods"]][::-1]
         found = [held["methods"][m]["accuracy"] for m in methods]
         colours = ["#D55E00" if "path" in m else "#0072B2" for m in methods]
@@ -83,7 +112,7 @@ def draw(problems):
         )
         panel.set_yticks(np.arange(len(methods)), methods)
         panel.set_xlim(0.0, 100.0)
-        panel.set_title(name, loc="left", fontweight="bold")
+        panel.set_title(TITLES[name], loc="left", fontweight="bold")
         panel.set_xlabel("accuracy on all tasks, test part (%)")
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(FILE.with_name("continual.png"))
