@@ -294,5 +294,6 @@ def _check_population(topology: AbstractTopology, body: Body) -> None:
     if len(body.layers) != 1:
         raise ValueError(
             f"`body` must be one population under the topology {type(topology).__name__}, "
-            f'got layers {body.layers}; layers take "feed-forward" or "bidirectional".'
+            f'got layers {body.layers}; layers take "feed-forward" or "bidirectional", and the '
+            "problem `remember` has a population where `hidden` is a whole number."
         )
