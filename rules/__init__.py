@@ -50,6 +50,7 @@ from ._gradient_projection_memory import (
     GradientProjectionMemory as GradientProjectionMemory,
 )
 from ._hebb import Hebb as Hebb
+from ._homeostat import Homeostat as Homeostat
 from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
@@ -148,6 +149,7 @@ RULES: Registry[AbstractRule] = Registry(
         "bcm": BCM,
         "abcd": ABCD,
         "three-factor": ThreeFactor,
+        "homeostat": Homeostat,
         "volterra": Volterra,
         "blur": _blur,
         "vsml": _vsml,

@@ -31,6 +31,7 @@ _INJECTIONS: dict[str, Callable[[_States, Feedback], Float[Array, "batch n"]]] =
         feedback.target.mask, 2.0 * feedback.target.values - 1.0, 0.0
     ),
     "error": lambda a, feedback: a[1] * feedback.error,
+    "reward": lambda a, feedback: a[0] * feedback.reward[:, None],
 }
 _WIRINGS = ["asymmetric", "symmetric at birth", "symmetric"]
 _BIRTHS = ["independent", "alike"]
@@ -63,8 +64,8 @@ class Blur(AbstractRule):
 
     In all matrices the first index is the source and the second the destination; we
     average over the batch where the authors' code sums. Reads what it injects; its tier is
-    error, or gradient if its wiring stays symmetric, or that of the least local of its
-    parts: layer with normalisation.
+    error, or reward if it injects that, or gradient if its wiring stays symmetric, or that
+    of the least local of its parts: layer with normalisation.
 
     **Arguments:**
 
@@ -92,7 +93,8 @@ class Blur(AbstractRule):
     - `pre_source`: whether $a_i$ in the Hebbian change is the `"backward"` state, which
       feedback left, or the `"forward"` one, which it found.
     - `injects`: `"target"` as above; `"error"`: state 2 of the last layer is multiplied by
-      the error of its output.
+      the error of its output; `"reward"`: it is state 1 times the reward, so that what was
+      done counts the more the better it was paid.
     - `gauge`: `"free"`; or `"fixed"`: matrices are normalised when used, so that their
       scales, which rates can make good for, do not matter.
 
@@ -150,7 +152,9 @@ class Blur(AbstractRule):
     pre_source: Literal["backward", "forward"] = eqx.field(
         static=True, default="backward", kw_only=True
     )
-    injects: Literal["target", "error"] = eqx.field(static=True, default="target", kw_only=True)
+    injects: Literal["target", "error", "reward"] = eqx.field(
+        static=True, default="target", kw_only=True
+    )
     gauge: Literal["free", "fixed"] = eqx.field(static=True, default="free", kw_only=True)
 
     def __check_init__(self):
@@ -195,7 +199,8 @@ class Blur(AbstractRule):
 
     @property
     def tier(self) -> Tier:
-        wired = Tier.GRADIENT if self.wiring == "symmetric" else Tier.ERROR
+        heard = Tier.REWARD if self.injects == "reward" else Tier.ERROR
+        wired = Tier.GRADIENT if self.wiring == "symmetric" else heard
         tiers = [wired, *(part.tier for part in (*self.stored, *self.used))]
         for synapse in (self.synapse, self.backward_synapse):
             if synapse is not None and synapse.forgetting is not None:

@@ -73,6 +73,7 @@ VARIANTS = {
     "multiplicative": lambda: {"meeting": "multiplicative"},
     "multiplicative second state": lambda: {"meeting": "multiplicative second state"},
     "error": lambda: {"injects": "error"},
+    "reward": lambda: {"injects": "reward"},
     "forward source": lambda: {"pre_source": "forward"},
     "symmetric": lambda: {"wiring": "symmetric"},
     "symmetric at birth": lambda: {"wiring": "symmetric at birth"},
@@ -181,7 +182,11 @@ def presented(rule, ups, downs, world, time):
     rules.append(rules[1].above or rules[1])
     a = ascended(rules, ups, x)
     forward, top = list(a), a[-1]
-    second = 2 * target - 1 if rule.injects == "target" else top[..., 1] * error
+    second = {
+        "target": 2 * target - 1,
+        "error": top[..., 1] * error,
+        "reward": top[..., 0] * error.sum(1, keepdims=True),
+    }[rule.injects]
     a[-1] = np.stack([top[..., 0], second] + [0 * second] * (K - 2), -1)
     symmetric = rule.wiring == "symmetric"
     used = [
@@ -213,9 +218,9 @@ def by_numpy(rule, state, worlds):
 def by_library(rule, state, worlds):
     @jax.jit
     def present(state, x, target, error):
-        still = jnp.zeros(BATCH), jnp.zeros(BATCH, bool)
+        paid, still = error.sum(1), jnp.zeros(BATCH, bool)
         state, outputs = rule.predict(state, Clamped.full(x), key=KEY)
-        feedback = Feedback(Clamped.full(target), error, *still)
+        feedback = Feedback(Clamped.full(target), error, paid, still)
         return rule.adapt(rule.receive(state, feedback, key=KEY), key=KEY), outputs
 
     outputs = []

@@ -1,4 +1,4 @@
-"""Rules that live in one body, or learn from rewards alone: fixed, gated, chemotaxis."""
+"""Rules that live in one body, or learn from rewards alone."""
 
 import equinox as eqx
 import jax
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import plasticgym as pg
-from plasticgym.rules import Body, Chemotaxis, Clamped, FixedWeights, GatedPolicy
+from plasticgym.rules import Body, Chemotaxis, Clamped, FixedWeights, GatedPolicy, Homeostat
 
 KEY = jax.random.key(0)
 LAYERS, BATCH = (3, 4, 2), 5
@@ -109,6 +109,37 @@ def test_under_chemotaxis_weights_stay_as_large_as_at_birth(feedback):
     assert abs(np.corrcoef(before.ravel(), after.ravel())[0, 1]) < 0.1
 
 
+def test_a_homeostat_bears_a_want_and_then_draws_all_anew(feedback):
+    rule = Homeostat(0.4, content=-1.0)
+    other = jax.random.key(1)  # than at birth
+    state = newborn(rule)
+    deficits, anew = [], []
+    # A want of 1, of 1, contentment that makes up for half of one, then 2.
+    for reward in (-2.0, -2.0, -0.5, -3.0, -2.0):
+        after, _ = presented(rule, state, inputs(), rewarded(feedback, reward), other)
+        weights = zip(state.synapses, after.synapses, strict=True)
+        anew.append([not np.array_equal(a["weight"], b["weight"]) for a, b in weights])
+        deficits.append(float(after.neurons[1]["deficit"][0, 0]))
+        state = rule.rest(after, BATCH) if reward == -0.5 else after  # nor does it forget
+    np.testing.assert_allclose(deficits, [0.4, 0.8, 0.6, 0.0, 0.4], atol=1e-6)
+    assert anew == [[n == 3] * 2 for n in range(5)]
+
+
+def test_a_homeostat_is_born_around_its_mean_and_its_outputs_around_nothing():
+    rule = Homeostat(birth=[*np.linspace(0.1, 1.2, 12), *[3.0] * 8], layers=LAYERS, seed=3)
+    assert rule.mean.shape == (16,)
+    keys = jax.random.split(KEY, 400)
+    drawn = jax.vmap(lambda key: rule.init(Body(LAYERS), key=key))(keys).synapses
+    below, top = (np.asarray(block["weight"]) for block in drawn)
+    np.testing.assert_allclose(below.mean(0), rule.mean.reshape(4, 4), atol=0.12)
+    expected = np.linspace(0.1, 1.2, 12).reshape(3, 4) / np.sqrt(3)
+    np.testing.assert_allclose(below[:, :3].std(0), expected, rtol=0.15)
+    np.testing.assert_allclose(below[:, 3].std(0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(top[:, :4].mean(0), 0.0, atol=0.3)
+    np.testing.assert_allclose(top[:, :4].std(0), 1.5, rtol=0.15)
+    assert not top[:, 4].any()
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -118,6 +149,16 @@ def test_under_chemotaxis_weights_stay_as_large_as_at_birth(feedback):
         (lambda: GatedPolicy((3, 2)), "`layers` must be inputs, hidden and outputs"),
         (lambda: GatedPolicy(LAYERS, jnp.ones(3)), r"`weights` must have shape \("),
         (lambda: newborn(GatedPolicy((3, 5, 2))), r"`body` must have layers \(3, 5, 2\)"),
+        (lambda: Homeostat(rate=0.0), "`rate` must be positive, got 0"),
+        (
+            lambda: Homeostat(mean=np.ones(3)),
+            r"`mean` must have shape None where `layers` is N",
+        ),
+        (
+            lambda: Homeostat(birth=np.ones(21), layers=LAYERS),
+            r"`birth` must have shape \(20,\) where `layers` is \(3, 4, 2\), got \(21,\)",
+        ),
+        (lambda: newborn(Homeostat(layers=LAYERS), (3, 2)), r"`body` must have layers \(3, 4"),
         (lambda: Chemotaxis(rate=0.0), "`rate` must be positive, got 0"),
         (lambda: Chemotaxis(decay_reward=1.0), r"`decay_reward` must lie strictly in \(0, 1\)"),
     ],
