@@ -27,10 +27,10 @@ class Homeostat(AbstractRule):
 
     with $n$ the neurons before the synapse. The deficit $d$ is the cumulative sum that tells
     soonest that a mean, here of the reward, is below $c$: a rare fall or a slow swing is
-    borne, lasting failure is not. So are the weights of a newborn. Evolution shapes what is
-    drawn, and so the features of a network; but the outputs have no bias and their synapses
-    are drawn about 0, so that no network is born knowing what its outputs do to the world.
-    It has to find out, and finds out as well when they do something else.
+    borne, lasting failure is not. Newborns are drawn alike. Evolution shapes what is drawn,
+    and so the features of a network; but the outputs have no bias and their synapses are
+    drawn about 0: no network is born knowing what its outputs do to the world. It has to
+    find out, and finds out again when they do something else.
 
     A neuron holds $d$, which is broadcast and never put to rest; a batch has the mean
     reward of its rows. Reads the reward; its tier is reward.
