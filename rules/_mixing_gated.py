@@ -51,9 +51,15 @@ class GatedAverage(AbstractMixing):
     def tier(self) -> Tier:
         return Tier.GLOBAL
 
-    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
+    def accepted(
+        self, agreed: PyTree, proposed: PyTree, measure: Measure
+    ) -> Float[Array, "replicas replicas"]:
+        """1 where the replica of the row accepts that of the column, else 0."""
         bar = measure(agreed) - self.tolerance
-        accepted = (measure(proposed)[None] >= bar[:, None]).astype(float)
+        return (measure(proposed)[None] >= bar[:, None]).astype(float)
+
+    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
+        accepted = self.accepted(agreed, proposed, measure)
         count = accepted.sum(1)
         # Zero times infinity is no number: what nobody accepts is put out of the way.
         sound = chosen(accepted.sum(0) > 0, proposed, agreed)
