@@ -158,9 +158,9 @@ class Dirichlet(AbstractSkew):
 
     def __check_init__(self):
         check_sizes(size=self.size)
-        if not self.alpha > 0:
+        if not 0 < self.alpha < float("inf"):
             raise ValueError(
-                f"`alpha` must be positive (0.1 is a strong skew), got {self.alpha}."
+                f"`alpha` must be positive and finite (0.1 is a strong skew), got {self.alpha}."
             )
 
     def check(self, counts: list[int], shards: int) -> None:

@@ -16,7 +16,12 @@ _CLOSE = 1e-4  # how far from 1 a sum of single precision may be
 
 
 def _matrix(value: ArrayLike | Sequence[Sequence[float]]) -> Array:
-    return real(np.asarray(value))
+    try:
+        return real(np.asarray(value))
+    except ValueError as error:
+        raise ValueError(
+            f"`matrix` must be rows of numbers, all of one length, got {value!r}."
+        ) from error
 
 
 @final
@@ -81,7 +86,7 @@ class Gossip(AbstractMixing):
         matrix = np.asarray(self.matrix)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"`matrix` must be square, got shape {matrix.shape}.")
-        if (matrix < 0).any():
+        if not (matrix >= 0).all():
             raise ValueError(f"`matrix` must have no negative entry, got {matrix.min()}.")
         wrong = np.flatnonzero(np.abs(matrix.sum(1) - 1.0) > _CLOSE)
         if wrong.size:

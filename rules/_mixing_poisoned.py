@@ -26,7 +26,8 @@ class Poisoned(AbstractMixing):
 
     **Raises:**
 
-    - `ValueError`: if `bad` is not a positive whole number or the scale not positive.
+    - `ValueError`: if `bad` is not a positive whole number or the scale not positive; where
+      it mixes, if there are fewer replicas.
 
     ??? cite "Reference"
 
@@ -61,6 +62,8 @@ class Poisoned(AbstractMixing):
     def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
         lie = lambda old, new: old - self.scale * (new - old)  # noqa: E731
         replicas = replicas_of(proposed)
+        if self.bad > replicas:
+            raise ValueError(f"`bad` must be at most {replicas} replicas, got {self.bad}.")
         lies = jnp.arange(replicas) >= replicas - self.bad
         told = chosen(lies, jax.tree.map(lie, agreed, proposed), proposed)
         return self.mixing.mix(agreed, told, measure, key=key)

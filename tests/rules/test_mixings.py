@@ -137,6 +137,7 @@ def test_a_poisoned_update_goes_the_other_way():
         ("gossip(matrix=((0.5, 0.5), (0.5, 0.4)))", "divide row 1 by its sum 0.9"),
         ("gossip(matrix=((1.5, -0.5), (0.5, 0.5)))", "no negative entry, got -0.5"),
         ("gossip(matrix=((1.0, 0.0),))", r"must be square, got shape \(1, 2\)"),
+        ("gossip(matrix=((1.0,), (0.5, 0.5)))", "must be rows of numbers, all of one length"),
         ("average(3)", "must read like name"),
     ],
 )
@@ -150,6 +151,7 @@ def test_what_does_not_fit_is_refused(text, message, unchecked):
     [
         (pg.rules.TrimmedMean(3), "`cut` must be less than half of 5 replicas, got 3"),
         (pg.rules.Krum(3), "`bad` must be at most 5 replicas minus 3, got 3"),
+        (pg.rules.Poisoned(pg.rules.Average(), bad=6), "`bad` must be at most 5 replicas"),
         (pg.rules.Gossip(np.eye(2)), "a row for each of 5 replicas, got 2"),
     ],
 )
