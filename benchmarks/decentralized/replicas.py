@@ -1,86 +1,256 @@
 """Many replicas: python benchmarks/decentralized/replicas.py
 
 Digits in shards; every replica is a 64-64-10 network under Adam of rate 0.005, which mixes
-after every 20 presentations of 20 rows. Scores are of the *test* part, from 16 seeds that
-chose nothing; settings are those of the system's description, and none was tuned.
+after every 20 presentations of 20 rows. All settings are those of the system's description
+and none was tuned. Scores are of the *test* part, the mean over replicas, from 12 seeds.
 
 Skewed: ten shards, each 80 of a class and 20 others, so that 20 presentations are four
-passes. Stressed: five even shards, two of which are spoiled, or their updates turned round;
-100 rows are measured. Writes docs/decentralized/replicas.json.
+passes. `central` is one network that learns from the rows of all shards.
+
+Stressed: five even shards, 100 rows measured; two shards are spoiled (all labels moved by
+one, all pixels shuffled), or two replicas tell the opposite of what they learned.
+
+Writes docs/decentralized/replicas.json, replicas.md and replicas.png.
 """
 
 import json
-import sys
 from pathlib import Path
+from typing import final
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
 from plasticgym.benchmarks._statistics import half_width
-from plasticgym.rules import Adam, Poisoned, Replicas
+from plasticgym.envs._lifetime import keys_of, present
+from plasticgym.rules import AbstractMixing, Adam, Alone, GatedAverage, Poisoned, Replicas
 from plasticgym.rules._atomic import write_atomically
 from plasticgym.rules._named_mixing import named_mixing
+from plasticgym.rules._replicas import travelling
 
-FILE = Path(__file__).parents[2] / "docs" / "decentralized" / "replicas.json"
-SEEDS = tuple(range(8100, 8116))
-EVERY, ROUNDS = 20, (1, 5, 10, 20, 30)
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "decentralized"
+SEEDS, EVERY, ROUNDS = tuple(range(8100, 8112)), 20, (1, 5, 10, 15, 20, 30)
+LIFE = {"presentations": EVERY * ROUNDS[-1]}
 RULE = Adam(rate=5e-3)
 SKEWED = ("average", "ring", "partial(share=0.5)", "alone")
-STRESSED = ("average", "gated", "segmented", "median", "trimmed-mean(cut=1)", "krum(bad=2)")
+STRESSED = ("average", "gated", "segmented", "median", "trimmed-mean(cut=1)", "krum(bad=1)")
 SPOILED = {"k": 5, "batch": 100, "measured": 100, "skew": "even"}
-BAD = 2
+BAD, HONEST, LYING = 2, -1.0, 1.0
+# What goes wrong: with which shards, in how many, and what a liar's updates are scaled by.
+WRONG = {
+    "nothing": ("label-shift", 0, HONEST),
+    "labels moved": ("label-shift", BAD, HONEST),
+    "lies told": ("label-shift", 0, LYING),
+    "pixels shuffled": ("pixel-shuffle", BAD, HONEST),
+}
+
+
+@final
+class OneOf(AbstractMixing):
+    """Several mixings, of which a number says which one mixes: one program for all."""
+
+    mixings: tuple[AbstractMixing, ...]
+    number: Int[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    @property
+    def reads(self):
+        return frozenset().union(*(m.reads for m in self.mixings))
+
+    @property
+    def tier(self):
+        return max(m.tier for m in self.mixings)
+
+    def mix(self, agreed, proposed, measure, *, key):
+        ways = [lambda m=m: m.mix(agreed, proposed, measure, key=key) for m in self.mixings]
+        return jax.lax.switch(self.number, ways)
 
 
 def main():
     pg.benchmarks.use_cache()
-    life = {"presentations": EVERY * ROUNDS[-1]}
-    skewed = pg.envs.sharded_digits(**life)
-    found = {"central": curve("skewed", "central", RULE, skewed)}
-    for name in SKEWED:
-        rule = Replicas(RULE, named_mixing(name), EVERY, replicas=10)
-        found[name] = curve("skewed", name, rule, skewed)
-    told = {"machine": str(machine()), "seeds": SEEDS, "rounds": ROUNDS, "skewed": found}
-    told["stressed"] = {name: stressed(name, life) for name in STRESSED}
-    write_atomically(FILE, (json.dumps(told, indent=1) + "\n").encode())
-
-
-def stressed(name, life) -> dict:
-    """The curves of one mixing under everything that goes wrong."""
-    clean = pg.envs.sharded_digits(**SPOILED, **life, stressor="label-shift", bad=0)
-    shifted = pg.envs.sharded_digits(**SPOILED, **life, stressor="label-shift", bad=BAD)
-    shuffled = pg.envs.sharded_digits(**SPOILED, **life, stressor="pixel-shuffle", bad=BAD)
-    mixing = named_mixing(name)
-    plain = replicas_of(mixing)
-    lying = replicas_of(Poisoned(mixing, bad=BAD))
-    return {
-        "none": curve("none", name, plain, clean),
-        "label shift": curve("label shift", name, plain, shifted),
-        "pixel shuffle": curve("pixel shuffle", name, plain, shuffled),
-        "poisoned updates": curve("poisoned updates", name, lying, clean),
+    skewed = pg.envs.sharded_digits(**LIFE)
+    one = lambda key, number: scored(RULE, skewed, key, ())  # noqa: E731
+    curves = {"central": over_seeds(one, [("central", 0)])["central"]}
+    rule = mixed_by(SKEWED, 10)
+    curves |= over_seeds(
+        lambda key, number: scored(numbered(rule, number), skewed, key, ()),
+        [(name, n) for n, name in enumerate(SKEWED)],
+    )
+    stressed = under_stress({name: name for name in STRESSED})
+    report = {
+        "command": "python benchmarks/decentralized/replicas.py",
+        "machine": machine()._asdict(),
+        "seeds": SEEDS,
+        "rounds": ROUNDS,
+        "skewed": {name: found[0].round(5).tolist() for name, found in curves.items()},
+        **stressed,
     }
+    text = json.dumps(report, allow_nan=False) + "\n"
+    write_atomically(FOLDER / "replicas.json", text.encode())
+    write_atomically(FOLDER / "replicas.md", page(report).encode())
+    draw(report)
 
 
-def replicas_of(mixing) -> Replicas:
-    options = {"replicas": SPOILED["k"], "measured": SPOILED["measured"]}
-    return Replicas(RULE, mixing, EVERY, **options)
+def mixed_by(mixings, replicas, measured=0) -> Replicas:
+    """A network of replicas that mix by one of these; some of them may lie."""
+    mixing = OneOf(tuple(named_mixing(m) for m in mixings), 0)
+    mixing = Poisoned(mixing, bad=BAD) if measured else mixing
+    return Replicas(RULE, mixing, EVERY, replicas=replicas, measured=measured)
 
 
-def curve(setting, name, rule, problem) -> dict:
-    """The mean test score after each of the rounds, with half its 95% interval."""
-    keys = jax.vmap(jax.random.key)(np.asarray(SEEDS))
-    times = tuple(EVERY * r for r in ROUNDS[:-1])
-    record = pg.envs.lives(rule, problem, keys=keys, part="test", tests=times)
-    scores = np.asarray(record.tests.score)
-    told = {
-        "mean": scores.mean(0).round(4).tolist(),
-        "half": half_width(scores).round(4).tolist(),
-        "last": scores[:, -1].round(4).tolist(),
-        "diverged": int(np.asarray(record.diverged).sum()),
-    }
-    print(f"{setting:18} {name:20}", *told["mean"], "+-", told["half"][-1], file=sys.stderr)
+def numbered(rule, number) -> Replicas:
+    """The network under the mixing of this number."""
+    number = number.astype(int)
+    return eqx.tree_at(lambda r: getattr(r.mixing, "mixing", r.mixing).number, rule, number)
+
+
+def over_seeds(function, settings) -> dict:
+    """What a function makes of each key and setting, by the name of the setting."""
+    names, values = zip(*settings, strict=True)
+    pairs = [(seed, *np.atleast_1d(value)) for value in values for seed in SEEDS]
+    columns = [np.asarray(column) for column in zip(*pairs, strict=True)]
+    run = eqx.filter_jit(
+        lambda xs: jax.lax.map(lambda x: function(jax.random.key(x[0]), *x[1:]), xs)
+    )
+    found = jax.tree.map(
+        lambda x: np.asarray(x).reshape(len(names), len(SEEDS), *x.shape[1:]), run(columns)
+    )
+    told = {name: jax.tree.map(lambda x, n=n: x[n], found) for n, name in enumerate(names)}
+    for name, of in told.items():
+        scores, diverged, *_ = of
+        print(
+            f"{name!s:40}",
+            *scores.mean(0).round(3),
+            half_width(scores)[-1].round(3),
+            f"{diverged.sum()} diverged" if diverged.any() else "",
+            flush=True,
+        )
     return told
+
+
+def scored(rule, problem, key, probes):
+    """Of one life: the scores after each of the rounds, whether it diverged, and probes."""
+    times = tuple(EVERY * r for r in ROUNDS[:-1])
+    record = pg.envs.live(rule, problem, key=key, part="test", tests=times, probes=probes)
+    return (record.tests.score, record.diverged, *record.probes)
+
+
+def under_stress(mixings) -> dict:
+    """Test scores by mixing and by what goes wrong, and whom the gate shuts out, if it is one.
+
+    A life that diverges scores chance from then on.
+    """
+    names, found = list(mixings), {}
+    rule = mixed_by(mixings.values(), SPOILED["k"], SPOILED["measured"])
+    for stressor in ("label-shift", "pixel-shuffle"):
+        spoiled = pg.envs.sharded_digits(**SPOILED, **LIFE, stressor=stressor)
+
+        def life(key, number, bad, scale, spoiled=spoiled):
+            problem = eqx.tree_at(lambda p: p.bad, spoiled, bad.astype(int))
+            mine = eqx.tree_at(lambda r: r.mixing.scale, numbered(rule, number), scale)
+            return scored(mine, problem, key, (gate,))
+
+        settings = [
+            ((name, wrong), (float(n), float(bad), scale))
+            for n, name in enumerate(names)
+            for wrong, (which, bad, scale) in WRONG.items()
+            if which == stressor
+        ]
+        found |= over_seeds(life, settings)
+    pick = lambda of: {name: {w: of(*found[name, w]) for w in WRONG} for name in names}  # noqa: E731
+    told = {
+        "stressed": pick(lambda scores, diverged, _: scores.round(5).tolist()),
+        "diverged": pick(lambda scores, diverged, _: int(diverged.sum())),
+    }
+    seen = [w for w, (_, _, scale) in WRONG.items() if scale == HONEST and "gated" in names]
+    return told | {"rejected": {w: rejected(*found["gated", w][2]) for w in seen}}
+
+
+def gate(rule, problem, before, after):
+    """A probe: whom a gate accepts at a mixing, and who is spoiled."""
+
+    def accepted():
+        met, _ = present(rule, problem, before)
+        alone = eqx.tree_at(lambda r: r.mixing, rule, Alone())
+        learned = travelling(alone.adapt(met.state, key=keys_of(before)[2]).synapses)
+        measure = lambda w: rule.accuracy(met.state, w, key=before.key)  # noqa: E731
+        agreed = before.state.memory["agreed"]
+        return GatedAverage().accepted(agreed, learned, measure).mean(0)
+
+    due = after.time % EVERY == 0
+    taken = jax.lax.cond(due, accepted, lambda: jnp.zeros(rule.replicas))
+    return taken, before.world.stressed
+
+
+def rejected(taken, bad) -> dict:
+    """The shares of spoiled and of sound replicas that a gate shuts out, of each seed."""
+    taken, bad = taken[:, EVERY - 1 :: EVERY], bad[:, EVERY - 1 :: EVERY]
+    return {
+        kind: [float((1 - taken[n])[of[n]].mean()) for n in range(len(SEEDS))]
+        for kind, of in {"spoiled": bad, "sound": ~bad}.items()
+        if of.any()
+    }
+
+
+def told(values) -> str:
+    """Mean and 95% interval, in percent."""
+    values = np.asarray(values)
+    return f"{100 * values.mean():.1f} ± {100 * half_width(values):.1f}"
+
+
+def page(report) -> str:
+    curves = {name: np.asarray(of) for name, of in report["skewed"].items()}
+    ends = {
+        name: {wrong: np.asarray(found)[:, -1] for wrong, found in of.items()}
+        for name, of in report["stressed"].items()
+    }
+    wrongs = list(ends["average"])
+    lines = [["shards of main classes, after round", *map(str, ROUNDS)]]
+    lines += [["---"] * len(lines[0])]
+    lines += [
+        [name, *(told(found[:, r]) for r in range(len(ROUNDS)))]
+        for name, found in curves.items()
+    ]
+    second = [[f"five even shards, after round {ROUNDS[-1]}", *wrongs]]
+    second += [["---"] * len(second[0])]
+    second += [[name, *(told(of[w]) for w in wrongs)] for name, of in ends.items()]
+    gain = [told(ends["gated"][w] - ends["average"][w]) for w in wrongs]
+    second += [["gated - average, paired", *gain]]
+    shut = report["rejected"]
+    third = [["shut out by the gate", *shut], ["---"] * (len(shut) + 1)]
+    for kind in ("spoiled", "sound"):
+        third.append([kind, *(told(of[kind]) if kind in of else "-" for of in shut.values())])
+    note = (
+        "Accuracy on the test part in percent, the mean over replicas; means ± 95% intervals "
+        f"(Student's t) over {len(SEEDS)} seeds. `{report['command']}`; {machine()}."
+    )
+    tables = (
+        "\n".join(f"| {' | '.join(x)} |" for x in table) for table in (lines, second, third)
+    )
+    return "\n\n".join([*tables, note]) + "\n"
+
+
+def draw(report) -> None:
+    figure = Figure(figsize=(9.0, 3.6), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    moved = {name: of["labels moved"] for name, of in report["stressed"].items()}
+    panels = {left: report["skewed"], right: moved}
+    for panel, curves in panels.items():
+        for name, found in curves.items():
+            mean, half = 100 * np.mean(found, 0), 100 * half_width(np.asarray(found))
+            panel.errorbar(ROUNDS, mean, half, marker="o", ms=3, capsize=2, label=name)
+        panel.set_xlabel("rounds")
+        panel.legend(frameon=False, fontsize=8, loc="lower right")
+    left.set_ylabel("test accuracy (%)")
+    left.set_title("ten shards, each of a main class", fontsize=9)
+    right.set_title("five shards, two of them with labels moved", fontsize=9)
+    figure.savefig(FOLDER / "replicas.png")
 
 
 if __name__ == "__main__":
