@@ -63,14 +63,13 @@ def line(*cells: str) -> str:
 
 def row(method, methods) -> str:
     found = methods[method]
-    earlier = "*" if "revision" in found["chosen_on"] else ""  # chosen in another way
     mixed = METHODS[method].order == "mixed"
-    kept = [*("forgetting", "backward")]
-    numbers = ["" if mixed else told(found[name]["each"]) for name in kept]
+    kept = [found[name]["each"] for name in ("forgetting", "backward")]
+    numbers = ["" if mixed else told(each) for each in kept]
     behind = np.subtract(methods[OURS]["accuracy"]["each"], found["accuracy"]["each"])
     paired = "" if method == OURS else told(behind)
     return line(
-        method + earlier,
+        method,
         f"{found['chosen']:g}",
         told(found["accuracy"]["each"]),
         *numbers,
