@@ -20,6 +20,17 @@ SHOWN = (8, 16, 32, 64)  # numbers stored of the table by number and delay
 KNOWN = 0.55  # the accuracy from which on a share of it that is kept says something
 CHOICE, SEEDS = range(8000, 8010), range(9000, 9016)
 OURS = "trained, recurrent"
+PICTURED = (  # all of them would hide each other
+    "hopfield",
+    "storkey, tuned",
+    "pseudo-inverse",
+    "pseudo-inverse, tuned",
+    OURS,
+    "trained, sparse-recurrent",
+    "trained, feed-forward",
+    "trained, bidirectional",
+    "untrained, recurrent",
+)
 
 Found = dict[tuple[int, int], Remembered]  # by the number stored and the delay
 
@@ -147,8 +158,8 @@ def draw(name, results, numbers):
     figure = Figure(figsize=(11, 4), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
-    colours = colormaps["tab20"](range(20))  # more contestants than the usual ten
-    for (who, result), colour in zip(results.items(), colours, strict=False):
+    shown = {who: results[who] for who in PICTURED if who in results}
+    for (who, result), colour in zip(shown.items(), colormaps["tab10"].colors, strict=False):
         for delay, style in zip(DELAYS, ("-", "--"), strict=True):
             settings = [s for s in result["measured"] if s["delay"] == delay]
             for panel, measure in zip(panels, ("stored", "density"), strict=True):
