@@ -27,6 +27,8 @@ from ._classification import Classification as Classification
 from ._classification import Examples as Examples
 from ._continual import Continual as Continual
 from ._control import Control as Control
+from ._cross_modal_answer import CrossModalAnswer as CrossModalAnswer
+from ._cross_modal_answer import cross_modal_answer as cross_modal_answer
 from ._diabetes import diabetes as diabetes
 from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._func_env import to_func_env as to_func_env
@@ -134,6 +136,7 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "InvertedPendulum-v0": functools.partial(brax_body, "inverted_pendulum"),
         "Fast-v0": functools.partial(brax_body, "fast"),
         "ShardedDigits-v0": sharded_digits,
+        "CrossModalAnswer-v0": cross_modal_answer,
     },
 )
 problem = PROBLEMS.make

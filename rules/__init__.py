@@ -18,6 +18,7 @@ from ._blur_genomes import blur as _blur
 from ._chemotaxis import Chemotaxis as Chemotaxis
 from ._constraint import Saturation as Saturation
 from ._constraint import UnitColumns as UnitColumns
+from ._cross_modal import CrossModal as CrossModal
 from ._direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
 from ._direction import AbstractDirection as AbstractDirection
 from ._direction import NewTask as NewTask
