@@ -34,6 +34,8 @@ from ._dynamics import AbstractDynamics as AbstractDynamics
 from ._func_env import to_func_env as to_func_env
 from ._gymnasium import register_id, register_ids
 from ._gymnax import to_gymnax as to_gymnax
+from ._homogeneous_learning import HomogeneousLearning as HomogeneousLearning
+from ._homogeneous_learning import homogeneous_learning as homogeneous_learning
 from ._images import fashion_mnist as fashion_mnist
 from ._images import mnist as mnist
 from ._lifetime import Life as Life
@@ -141,6 +143,16 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
 )
 problem = PROBLEMS.make
 register_ids(PROBLEMS)
+
+# Environments in which you are something else than a rule or who steers one.
+ROLES: Registry[AbstractRole] = Registry(
+    "role",
+    {
+        "HomogeneousLearning-v0": homogeneous_learning,
+    },
+    AbstractRole,
+)
+register_ids(ROLES)
 
 
 def register(name: str, build: Callable[..., AbstractProblem]) -> None:

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from ..rules import RULES, AbstractRule, written_rule
+from ..rules import RULES, AbstractRule, Registry, written_rule
 from ..rules._registry import near
 from ..rules._written_rule import is_of_file
 from ._base import AbstractProblem
@@ -54,9 +54,14 @@ def make_role(
     rule: str | AbstractRule | None,
     options: dict[str, Any],
 ) -> AbstractRole:
-    """Builds a role; each option goes to the first of role, problem, rule that takes it."""
-    from . import PROBLEMS  # which is made after this module
+    """Builds a role; each option goes to the first of role, problem, rule that takes it.
 
+    A name of a role itself gives that one, to which all options go.
+    """
+    from . import PROBLEMS, ROLES  # which are made after this module
+
+    if isinstance(problem, str) and problem in ROLES:
+        return _registered(ROLES, problem, rule, options)
     builders: dict[str, Callable] = {"role": Synapses if rule is None else Steering}
     _check_role(rule, options)
     if not isinstance(problem, AbstractProblem):
@@ -72,6 +77,16 @@ def make_role(
     if not isinstance(rule, AbstractRule):
         rule = RULES.make(name, **{**written, **given["rule"]})
     return Steering(problem, rule, **given["role"])
+
+
+def _registered(
+    roles: Registry[AbstractRole], name: str, rule: Any, options: dict[str, Any]
+) -> AbstractRole:
+    if rule is not None:
+        raise ValueError(
+            f"`rule` must be None, for {name} has a rule of its own, got {rule!r}."
+        )
+    return roles.make(name, **options)
 
 
 def _written(rule: str) -> tuple[str, dict[str, Any]]:

@@ -109,7 +109,7 @@ class LearningEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._renderer.begin(unpacked(self.role, episode))
         return np.array(seen), {}
 
-    def step(self, action: ArrayLike):
+    def step(self, action: ArrayLike | float | int):
         check_open(self._closed)
         if self._episode is None:
             raise gymnasium.error.ResetNeeded(

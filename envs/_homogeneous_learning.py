@@ -1,0 +1,232 @@
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ..rules import Adam, State
+from ..rules._check_sizes import check_sizes
+from ._base import Frozen
+from ._classification import Classification
+from ._lifetime import Life, born, step
+from ._nodes import Nodes
+from ._role import AbstractRole, Episode, Progress, check_positive
+from ._tables import digits
+
+
+@final
+class HomogeneousLearning(AbstractRole):
+    r"""One network travels from node to node; you choose where it learns next.
+
+    Each of ten nodes has images of its own: node $n$ mostly of class $n$. Where the network
+    arrives it lives some local epochs under a fresh [`Adam`][plasticgym.rules.Adam], on the
+    images there. A hop to node $j$, which may be the node it is at, is paid
+
+    $$32^{\,a - g} - d_{ij} - 1,$$
+
+    with $a$ the accuracy on the validation part after it, $g$ the goal and $d$ the distance
+    from where it came, symmetric, between 0 and 0.1, and 0 from a node to itself. So every
+    hop costs something until the goal is reached, which ends the episode, as does the last
+    hop. A new episode has a new-born network at a random node, and a new share-out of
+    images; the distances stay what they are.
+
+    You see `columns`: the node it is at, one-hot; the recall of each class on the
+    validation part; and the share of hops that is left. The score is $a$: balanced
+    accuracy, as in [`Classification`][plasticgym.envs.Classification].
+
+    **Arguments:**
+
+    - `images`: whose classes the nodes have.
+    - `own`, `other`: how many images a node has of its class and of others.
+    - `epochs`: over these images, at each hop.
+    - `rate`: of Adam.
+    - `hops`: at most.
+    - `goal`: the accuracy that ends an episode.
+    - `roads`: a seed for the distances.
+
+    **Raises:**
+
+    - `ValueError`: if a size or rate is not positive, the goal does not lie between 0 and
+      1, or a class has too few images.
+
+    ??? cite "Reference"
+
+        Sun, Ochiai, "Homogeneous learning: self-attention decentralized deep learning",
+        IEEE Access 2022.
+
+    !!! example
+
+        ```python
+        >>> import gymnasium, plasticgym
+        >>> env = gymnasium.make("plasticgym/HomogeneousLearning-v0", hops=3)
+        >>> _ = env.reset(seed=0)
+        >>> seen, reward, terminated, truncated, info = env.step(7)
+        >>> bool(reward < 0), terminated
+        (True, False)
+
+        ```
+    """
+
+    problem: Nodes
+    local: Adam
+    goal: Float[Array, ""]
+    distances: Float[Array, "nodes nodes"]
+    columns: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        images: Classification,
+        *,
+        own: int = 80,
+        other: int = 20,
+        epochs: int = 4,
+        rate: float = 5e-3,
+        hops: int = 36,
+        goal: float = 0.8,
+        roads: int = 0,
+    ):
+        check_sizes(hops=hops, epochs=epochs)
+        check_positive(rate=rate, goal=goal)
+        if goal >= 1:
+            raise ValueError(f"`goal` must lie between 0 and 1, got {goal}.")
+        self.problem = Nodes(images, own=own, other=other, epochs=epochs, stays=hops)
+        self.local = Adam(rate=rate)
+        self.goal = jnp.asarray(goal, float)
+        nodes = self.problem.body.layers[-1]
+        self.distances = jnp.asarray(_roads(nodes, roads), float)
+        self.columns = (
+            *(f"at[{n}]" for n in range(nodes)),
+            *(f"recall[{n}]" for n in range(nodes)),
+            "hops_left",
+        )
+
+    @property
+    def observed(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+    @property
+    def acted(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def choices(self) -> int:
+        return self.problem.body.layers[-1]
+
+    @property
+    def bound(self) -> float:
+        return 1.0
+
+    @property
+    def actions(self) -> int:
+        return self.problem.stays
+
+    @property
+    def shortest(self) -> int:
+        return 1
+
+    def rule(self, action: Int[Array, ""]) -> Adam:
+        return self.local
+
+    def begin(self, *, key: Key[Array, ""]) -> Episode:
+        life, chance = born(self.local, self.problem, key=key), self.problem.chance
+        return Episode(life, Progress.at_chance(chance), chance.loss)
+
+    def act(self, episode: Episode, action: Int[Array, ""]) -> Episode:
+        life = episode.life
+        world = eqx.tree_at(lambda w: w.node, life.world, action)
+        life = Life(_fresh(life.state), world, life.key, life.time, life.diverged)
+
+        def presentation(life: Life, _):
+            return step(self.local, self.problem, life)
+
+        life, outcomes = jax.lax.scan(presentation, life, length=self.problem.stay)
+        last = jax.tree.map(lambda x: x[-1], outcomes)
+        last = eqx.tree_at(lambda o: o.score, last, self._recall(life).mean())
+        return Episode(life, episode.progress.after(last), episode.paid)
+
+    def reward(self, before: Episode, after: Episode) -> Float[Array, ""]:
+        came, went = before.life.world.node, after.life.world.node
+        return 32.0 ** (after.progress.score - self.goal) - self.distances[came, went] - 1.0
+
+    def over(self, episode: Episode) -> Bool[Array, ""]:
+        last = episode.life.time >= self.problem.presentations
+        return last | (episode.progress.score >= self.goal)
+
+    def see(self, episode: Episode) -> Float[Array, " columns"]:
+        left = 1.0 - episode.life.time / self.problem.presentations
+        at = jax.nn.one_hot(episode.life.world.node, self.choices)
+        recall = self._recall(episode.life)
+        return jnp.concatenate([at, recall, left.astype(recall.dtype)[None]])
+
+    def _recall(self, life: Life) -> Float[Array, " classes"]:
+        network = Frozen(self.local, life.state)
+        # Adam draws nothing, so that any key will do.
+        return self.problem.recall(network, key=jax.random.key(0))
+
+
+def homogeneous_learning(
+    *,
+    hidden: tuple[int, ...] = (64,),
+    batch: int = 20,
+    own: int = 80,
+    other: int = 20,
+    epochs: int = 4,
+    rate: float = 5e-3,
+    hops: int = 36,
+    goal: float = 0.8,
+    roads: int = 0,
+) -> HomogeneousLearning:
+    """[`HomogeneousLearning`][plasticgym.envs.HomogeneousLearning] with handwritten digits.
+
+    Args:
+        hidden: sizes of the hidden layers of the network.
+        batch: images in a presentation.
+        own: images of its class that a node has.
+        other: images of other classes.
+        epochs: over its images, at each hop.
+        rate: of Adam.
+        hops: at most.
+        goal: the accuracy that ends an episode.
+        roads: a seed for the distances.
+
+    Raises:
+        ValueError: as for `HomogeneousLearning`, or if `batch` does not divide the images of
+            a node.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.envs.homogeneous_learning(roads=3).choices
+        10
+
+        ```
+    """
+    return HomogeneousLearning(
+        digits(hidden=hidden, batch=batch),
+        own=own,
+        other=other,
+        epochs=epochs,
+        rate=rate,
+        hops=hops,
+        goal=goal,
+        roads=roads,
+    )
+
+
+def _fresh(state: State) -> State:
+    """The network under an Adam that has seen nothing yet."""
+    zero = jnp.zeros_like
+    synapses = tuple(
+        {"weight": block["weight"], "mean": zero(block["mean"]), "square": zero(block["mean"])}
+        for block in state.synapses
+    )
+    return State(state.body, state.neurons, synapses, {"time": jnp.zeros(())})
+
+
+def _roads(nodes: int, seed: int) -> np.ndarray:
+    """Symmetric distances between 0 and 0.1."""
+    drawn = np.triu(np.random.default_rng(seed).uniform(0.0, 0.1, (nodes, nodes)), 1)
+    return drawn + drawn.T
