@@ -95,6 +95,8 @@ from ._tables import breast_cancer as breast_cancer
 from ._tables import digits as digits
 from ._tables import wine as wine
 from ._teachers import teacher as teacher
+from ._two_views import TwoViews as TwoViews
+from ._two_views import two_views as two_views
 from ._vector import LearningVectorEnv as LearningVectorEnv
 
 PROBLEMS: Registry[AbstractProblem] = Registry(
@@ -139,6 +141,7 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "Fast-v0": functools.partial(brax_body, "fast"),
         "ShardedDigits-v0": sharded_digits,
         "CrossModalAnswer-v0": cross_modal_answer,
+        "TwoViews-v0": two_views,
     },
 )
 problem = PROBLEMS.make
