@@ -25,6 +25,8 @@ from ._changes import Changes as Changes
 from ._check_vector_env import check_vector_env as check_vector_env
 from ._classification import Classification as Classification
 from ._classification import Examples as Examples
+from ._compositions import Compositions as Compositions
+from ._compositions import compositions as compositions
 from ._continual import Continual as Continual
 from ._control import Control as Control
 from ._cross_modal_answer import CrossModalAnswer as CrossModalAnswer
@@ -142,6 +144,7 @@ PROBLEMS: Registry[AbstractProblem] = Registry(
         "ShardedDigits-v0": sharded_digits,
         "CrossModalAnswer-v0": cross_modal_answer,
         "TwoViews-v0": two_views,
+        "Compositions-v0": compositions,
     },
 )
 problem = PROBLEMS.make

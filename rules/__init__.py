@@ -52,6 +52,7 @@ from ._gradient_projection_memory import (
 )
 from ._hebb import Hebb as Hebb
 from ._homeostat import Homeostat as Homeostat
+from ._hierarchy import Hierarchy as Hierarchy
 from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
@@ -92,11 +93,13 @@ from ._per_synapse import PerSynapse as PerSynapse
 from ._plasticity import Plasticity as Plasticity
 from ._predictive_coding import PredictiveCoding as PredictiveCoding
 from ._pseudo_inverse import PseudoInverse as PseudoInverse
+from ._reconstruction import Reconstruction as Reconstruction
 from ._registry import Registry as Registry
 from ._remembering import Remembering as Remembering
 from ._remembering_genomes import remembering as _remembering
 from ._replay import Replay as Replay
 from ._replicas import Replicas as Replicas
+from ._router import AbstractRouter as AbstractRouter
 from ._sanger import Sanger as Sanger
 from ._settling import Settling as Settling
 from ._settling import beside as _beside
@@ -122,6 +125,7 @@ from ._volterra import Volterra as Volterra
 from ._vsml import VSML as VSML
 from ._vsml_genomes import vsml as _vsml
 from ._weight_perturbation import WeightPerturbation as WeightPerturbation
+from ._workspace import Workspace as Workspace
 from ._written_rule import written_rule as written_rule
 
 # The layered network that plain rules live in, as functions for rules of your own.
