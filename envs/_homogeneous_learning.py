@@ -180,6 +180,8 @@ def homogeneous_learning(
 ) -> HomogeneousLearning:
     """[`HomogeneousLearning`][plasticgym.envs.HomogeneousLearning] with handwritten digits.
 
+    Their pixels are shown between 0 and 1, not standardised.
+
     Args:
         hidden: sizes of the hidden layers of the network.
         batch: images in a presentation.
@@ -204,8 +206,12 @@ def homogeneous_learning(
 
         ```
     """
+    images = digits(hidden=hidden, batch=batch)
+    # Standardised, a network learns so fast wherever it is that the way hardly matters.
+    scale = (jnp.zeros_like(images.mean), jnp.full_like(images.deviation, 16.0))
+    images = eqx.tree_at(lambda p: (p.mean, p.deviation), images, scale)
     return HomogeneousLearning(
-        digits(hidden=hidden, batch=batch),
+        images,
         own=own,
         other=other,
         epochs=epochs,
