@@ -26,12 +26,22 @@ def hop(role):
     return jax.jit(lambda episode, node: transition(role, episode, node))
 
 
+@pytest.fixture(scope="module")
+def born(role):
+    return jax.jit(lambda: role.begin(key=KEY))()
+
+
+@pytest.fixture(scope="module")
+def env():
+    return gymnasium.make(ID, **SMALL)
+
+
 def make_vec(**options) -> Any:
     return gymnasium.make_vec(ID, num_envs=3, **SMALL | options)
 
 
-def test_it_keeps_the_laws_of_gymnasium():
-    check_env(gymnasium.make(ID, **SMALL).unwrapped, skip_render_check=True)
+def test_it_keeps_the_laws_of_gymnasium(env):
+    check_env(env.unwrapped, skip_render_check=True)
 
 
 @pytest.mark.slow
@@ -40,8 +50,8 @@ def test_a_vector_keeps_its_laws(mode):
     pg.envs.check_vector_env(make_vec(autoreset_mode=mode, goal=0.12), steps=8)
 
 
-def test_nodes_have_images_of_their_class_and_others(role):
-    world = role.problem.reset(key=KEY)
+def test_nodes_have_images_of_their_class_and_others(role, born):
+    world = born.life.world
     classes = np.asarray(role.problem.images.train.classes)[np.asarray(world.shards)]
     for node, held in enumerate(classes):
         assert (held == node).sum() == 8
@@ -58,11 +68,10 @@ def test_a_stay_shows_every_image_of_the_node_as_often_as_there_are_epochs():
     assert world.order.shape == (problem.presentations, 5)
 
 
-def test_a_hop_pays_its_formula_and_moves_the_network(role, hop):
-    episode = role.begin(key=KEY)
-    came = int(episode.life.world.node)
+def test_a_hop_pays_its_formula_and_moves_the_network(role, born, hop):
+    came = int(born.life.world.node)
     node = (came + 3) % 10
-    after, reward, over = hop(episode, jnp.asarray(node))
+    after, reward, over = hop(born, jnp.asarray(node))
     assert int(after.life.world.node) == node
     accuracy = float(after.progress.score)
     expected = 32 ** (accuracy - 0.8) - float(role.distances[came, node]) - 1
@@ -81,9 +90,8 @@ def test_a_hop_pays_its_formula_and_moves_the_network(role, hop):
     np.testing.assert_allclose(seen[20], 2 / 3, rtol=1e-5)
 
 
-def test_each_hop_begins_with_a_fresh_adam(role, hop):
-    """Steps of the first presentation are as long as Adam's first, not as its fourth."""
-    after, *_ = hop(role.begin(key=KEY), jnp.asarray(1))
+def test_each_hop_begins_with_a_fresh_adam(role, born, hop):
+    after, *_ = hop(born, jnp.asarray(1))
     again, *_ = hop(after, jnp.asarray(2))
     assert float(after.life.state.memory["time"]) == role.problem.stay
     assert float(again.life.state.memory["time"]) == role.problem.stay
@@ -102,18 +110,17 @@ def test_distances_are_symmetric_and_of_the_seed():
     assert apart.max() < 0.1
 
 
-def test_it_ends_at_the_goal_or_after_the_last_hop(role, hop):
-    episode, ends = role.begin(key=KEY), []
+def test_it_ends_at_the_goal_or_after_the_last_hop(born, hop):
+    episode, ends = born, []
     for node in range(3):
         episode, _, over = hop(episode, jnp.asarray(node))
         ends.append(bool(over))
     assert ends == [False, False, True]
     easy = pg.envs.homogeneous_learning(**SMALL, goal=0.01)
-    assert bool(easy.over(hop(role.begin(key=KEY), jnp.asarray(0))[0]))
+    assert bool(easy.over(hop(born, jnp.asarray(0))[0]))
 
 
-def test_an_action_must_be_a_node():
-    env = gymnasium.make(ID, **SMALL)
+def test_an_action_must_be_a_node(env):
     assert env.action_space == gymnasium.spaces.Discrete(10)
     env.reset(seed=0)
     for wrong in (10, -1, 0.5, [1]):
