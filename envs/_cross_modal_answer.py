@@ -16,6 +16,7 @@ from ._tables import digits, layered
 
 QUESTIONS = ("which digit", "odd or even", "greater than 4", "the next digit")
 ANSWERS = (*"0123456789", "even", "odd", "no", "yes")
+DIGITS = 10
 # The place of the answer to each question about each digit.
 _ANSWERED = np.array(
     [

@@ -10,9 +10,12 @@ from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Examples
+from ._cross_modal_answer import DIGITS, CrossModalAnswer
 from ._skews import AbstractSkew, Even
 from ._stressors import Stressor
 from ._supervised import teaching
+
+_Dealt = Classification | CrossModalAnswer  # whose examples can be dealt out
 
 
 class Shards(eqx.Module):
@@ -58,8 +61,8 @@ class Sharded(AbstractProblem[Shards]):
     **Raises:**
 
     - `ValueError`: if a size is not positive, there are more bad shards than shards, a
-      class has too few examples, or a problem without classes has a skew, a stressor or
-      measured rows.
+      class has too few examples, or a problem without classes has a skew, or one without a
+      target of classes a stressor or measured rows.
 
     !!! example
 
@@ -99,12 +102,13 @@ class Sharded(AbstractProblem[Shards]):
         if skew is None and (measured or stressor is not None):
             skew = Even()
         if skew is not None:
-            if not isinstance(problem, Classification):
+            clean = stressor is None and not measured
+            if not isinstance(problem, _Dealt if clean else Classification):
                 raise ValueError(
-                    "`problem` must be a `Classification` to be skewed, stressed or "
-                    f"measured, got {type(problem).__name__}."
+                    "`problem` must be a `Classification` to be stressed or measured, or a "
+                    f"`CrossModalAnswer` to be skewed, got {type(problem).__name__}."
                 )
-            skew.check(_left(problem, measured), k)
+            skew.check(_left(problem.train, measured), k)
         self.problem, self.k, self.measured, self.skew = problem, k, measured, skew
         self.stressor, self.bad = stressor, jnp.asarray(bad)
 
@@ -174,18 +178,28 @@ class Sharded(AbstractProblem[Shards]):
         assert isinstance(self.problem, Classification)
         return self.problem
 
+    @property
+    def _train(self) -> Examples:
+        assert isinstance(self.problem, _Dealt)
+        return self.problem.train
+
+    @property
+    def _total(self) -> int:
+        """How many classes examples are of."""
+        return self.body.layers[-1] if isinstance(self.problem, Classification) else DIGITS
+
     def _world_of(self, shard: Examples | None) -> AbstractProblem:
         """The problem that a shard is."""
         if shard is None:
             return self.problem
-        return eqx.tree_at(lambda p: p.train, self._classes, shard)
+        return eqx.tree_at(lambda p: p.train, self.problem, shard)
 
     def _dealt(
         self, skew: AbstractSkew, *, key: Key[Array, ""]
     ) -> tuple[Examples, Examples | None]:
         """The examples of all shards, and those that are measured."""
         key_order, key_deal = jax.random.split(key)
-        train, total, m = self._classes.train, self.body.layers[-1], self.measured
+        train, total, m = self._train, self._total, self.measured
         order = _with_classes_alike(train.classes.astype(int), total, key=key_order)
         classes = train.classes[order[m:]].astype(int)
         places = skew.deal(classes, self.k, total, key=key_deal)
@@ -237,9 +251,9 @@ def _with_classes_alike(
     return jnp.zeros_like(order).at[smaller + alike.sum(1)].set(order)
 
 
-def _left(problem: Classification, measured: int) -> list[int]:
+def _left(train: Examples, measured: int) -> list[int]:
     """How many examples of each class are at least not measured."""
-    counts = np.bincount(np.asarray(problem.train.classes))
+    counts = np.bincount(np.asarray(train.classes))
     taken = -(-measured // len(counts))
     if taken >= counts.min():
         raise ValueError(

@@ -206,13 +206,21 @@ class Replicas(AbstractRule):
 
 def travelling(synapses: PyTree) -> PyTree:
     """What travels of synapses: their weights, or all they hold if none is called so."""
-    return tuple(b.get("weight", b) for b in synapses)
+    # Towers of `CrossModal` have synapses of their own in each block.
+    return tuple(
+        travelling(b) if isinstance(b, tuple) else b.get("weight", b) for b in synapses
+    )
 
 
 def with_travelling(synapses: PyTree, weights: PyTree) -> PyTree:
     """The synapses with others in the place of what travels."""
-    pairs = zip(synapses, weights, strict=True)
-    return tuple(b | {"weight": w} if "weight" in b else w for b, w in pairs)
+
+    def one(block: PyTree, w: PyTree) -> PyTree:
+        if isinstance(block, tuple):
+            return with_travelling(block, w)
+        return block | {"weight": w} if "weight" in block else w
+
+    return tuple(map(one, synapses, weights))
 
 
 def _parted(tree: Any, rows: int) -> tuple[Any, Any]:

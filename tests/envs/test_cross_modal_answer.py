@@ -152,6 +152,14 @@ def test_what_does_not_fit_is_refused(options, message, unchecked):
         pg.envs.problem("CrossModalAnswer-v0", **options)
 
 
+def test_clients_can_have_images_of_their_own_but_no_wrong_ones(problem):
+    sharded = pg.envs.Sharded(problem, 2, skew=pg.envs.Dirichlet(alpha=0.1, size=50))
+    shards = sharded.reset(key=KEY).examples
+    assert shards.inputs.shape == (2, 50, 64)
+    with pytest.raises(ValueError, match=r"be a `Classification` to be stressed .* got Cr"):
+        pg.envs.Sharded(problem, 2, stressor=pg.envs.label_shift, bad=1)
+
+
 @pytest.mark.parametrize("layers", [(84, 8, 5), (83, 8, 4), (84,)])
 def test_a_body_whose_ends_do_not_fit_is_refused(layers):
     with pytest.raises(ValueError, match="`body` must have 84 inputs and an even number"):
