@@ -8,7 +8,7 @@ import plasticgym as pg
 COMBINATORS = {
     "replicas of blur": lambda: pg.rules.Replicas("blur"),
     "replicas of three-factor": lambda: pg.rules.Replicas("three-factor"),
-    "cross-modal over three": lambda: pg.rules.CrossModal(("sgd", "blur", "three-factor")),
+    "cross-modal over two": lambda: pg.rules.CrossModal(("blur", "three-factor")),
     "hierarchy of blur": lambda: pg.rules.Hierarchy("blur", modules=2),
 }
 
