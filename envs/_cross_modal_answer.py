@@ -11,8 +11,9 @@ from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._classification import Classification, Examples
 from ._info_nce import compared, similarities
+from ._plain_digits import plain_digits
 from ._supervised import drawn_rows, position_of, rows_at, share_right
-from ._tables import digits, layered
+from ._tables import layered
 
 QUESTIONS = ("which digit", "odd or even", "greater than 4", "the next digit")
 ANSWERS = (*"0123456789", "even", "odd", "no", "yes")
@@ -184,7 +185,7 @@ def cross_modal_answer(
     """Four questions about real handwritten digits, answered by one of 14 vectors.
 
     See [`CrossModalAnswer`][plasticgym.envs.CrossModalAnswer]; images and their parts are
-    those of [`digits`][plasticgym.envs.digits].
+    those of [`digits`][plasticgym.envs.digits], with pixels between 0 and 1.
 
     Args:
         hidden: sizes of the hidden layers, of both towers together.
@@ -205,7 +206,7 @@ def cross_modal_answer(
         ```
     """
     check_sizes(embedding=embedding)
-    images = digits()
+    images = plain_digits()
     inputs = images.body.layers[0] + len(QUESTIONS) + _LONG
     return CrossModalAnswer(
         images,

@@ -12,8 +12,8 @@ from ._base import Frozen
 from ._classification import Classification
 from ._lifetime import Life, born, step
 from ._nodes import Nodes
+from ._plain_digits import plain_digits
 from ._role import AbstractRole, Episode, Progress, check_positive
-from ._tables import digits
 
 
 @final
@@ -206,12 +206,9 @@ def homogeneous_learning(
 
         ```
     """
-    images = digits(hidden=hidden, batch=batch)
     # Standardised, a network learns so fast wherever it is that the way hardly matters.
-    scale = (jnp.zeros_like(images.mean), jnp.full_like(images.deviation, 16.0))
-    images = eqx.tree_at(lambda p: (p.mean, p.deviation), images, scale)
     return HomogeneousLearning(
-        images,
+        plain_digits(hidden=hidden, batch=batch),
         own=own,
         other=other,
         epochs=epochs,

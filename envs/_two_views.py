@@ -12,8 +12,9 @@ from ..rules._unit import unit
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._classification import Classification, Examples
 from ._info_nce import compared, similarities
+from ._plain_digits import plain_digits
 from ._supervised import drawn_rows, position_of, rows_at, share_right
-from ._tables import digits, layered
+from ._tables import layered
 
 
 class Seen(eqx.Module):
@@ -157,7 +158,7 @@ def two_views(
     """The upper and the lower half of real handwritten digits, to be brought together.
 
     See [`TwoViews`][plasticgym.envs.TwoViews]; images and their parts are those of
-    [`digits`][plasticgym.envs.digits].
+    [`digits`][plasticgym.envs.digits], with pixels between 0 and 1.
 
     Args:
         hidden: sizes of the hidden layers, of both towers together.
@@ -178,6 +179,6 @@ def two_views(
         ```
     """
     check_sizes(embedding=embedding)
-    images = digits()
+    images = plain_digits()
     body = layered((images.body.layers[0], 2 * embedding), hidden)
     return TwoViews(images, body=body, batch=batch, presentations=presentations)

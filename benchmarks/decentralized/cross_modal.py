@@ -37,8 +37,8 @@ from plasticgym.rules import Adam, CrossModal, genome, with_genome
 from plasticgym.rules._atomic import write_atomically
 
 FILE = Path(__file__).resolve().parents[2] / "docs/decentralized/cross_modal.json"
-RATES, CHOOSING, SEEDS = (0.0015, 0.003), range(100, 102), range(10)
-LENGTH, BATCH, HIDDEN = 1200, 64, (512,)
+RATES, CHOOSING, SEEDS = (0.003, 0.006), range(100, 102), range(10)
+LENGTH, BATCH, HIDDEN = 1200, 64, (256,)
 CLIENTS, EVERY, ALPHA, IMAGES = 4, 20, 0.1, 200
 
 
