@@ -51,8 +51,8 @@ from ._gradient_projection_memory import (
     GradientProjectionMemory as GradientProjectionMemory,
 )
 from ._hebb import Hebb as Hebb
-from ._homeostat import Homeostat as Homeostat
 from ._hierarchy import Hierarchy as Hierarchy
+from ._homeostat import Homeostat as Homeostat
 from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
