@@ -58,7 +58,7 @@ class Scene(NamedTuple):
 def look(role: AbstractRole, episode: Episode, action: np.ndarray, curve: list[tuple]) -> Scene:
     """What there is to see of a life, whose latest action was `action`."""
     problem, life = role.problem, episode.life
-    rows, plane = slice(None), None
+    rows, plane = None, None
     if isinstance(problem, Classification):
         latest = _latest(episode)
         # Neighbours are of one class, so that one sees what tells classes apart.
@@ -66,7 +66,7 @@ def look(role: AbstractRole, episode: Episode, action: np.ndarray, curve: list[t
         if problem.body.layers[0] == 2:
             plane = _plane(role, episode, action)
     neurons = {
-        name: [None if each is None else each[:, rows].swapaxes(1, 2) for each in stacks]
+        name: [None if each is None else _turned(each, rows) for each in stacks]
         for name, stacks in _stacks(life.state.neurons).items()
     }
     return Scene(
@@ -92,6 +92,13 @@ def _stacks(held: tuple[Any, ...]) -> Stacks:
             tiles = np.asarray(leaf).reshape(-1, *leaf.shape[-2:])[:TILES]
             stacks.setdefault(name, [None] * len(held))[place] = tiles
     return stacks
+
+
+def _turned(stack: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    """Neurons as rows, examples in the order of `rows` unless replicas share them out."""
+    if rows is not None and len(rows) <= stack.shape[1]:
+        stack = stack[:, rows]
+    return stack.swapaxes(1, 2)
 
 
 def _latest(episode: Episode) -> np.ndarray:
