@@ -92,14 +92,11 @@ def curve(methods) -> str:
 
 
 def draw(problems):
-    """Accuracy on all tasks at the end, one panel per problem, two in a row."""
-    height = (len(problems) + 1) // 2
-    figure = Figure(figsize=(9.5, 3.6 * height), dpi=130, layout="constrained")
+    """Accuracy on all tasks at the end, one panel per problem."""
+    figure = Figure(figsize=(4.5 * len(problems), 3.4), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(height, 2, squeeze=False).ravel()
-    for panel in panels[len(problems) :]:
-        panel.set_axis_off()
-    for panel, (name, held) in zip(panels, problems.items(), strict=False):
+    panels = figure.subplots(1, len(problems), squeeze=False)[0]
+    for panel, (name, held) in zip(panels, problems.items(), strict=True):
         methods = [m for m in METHODS if m in held["methods"]][::-1]
         found = [held["methods"][m]["accuracy"] for m in methods]
         colours = ["#D55E00" if "path" in m else "#0072B2" for m in methods]
