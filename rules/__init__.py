@@ -154,7 +154,6 @@ RULES: Registry[AbstractRule] = Registry(
         "bcm": BCM,
         "abcd": ABCD,
         "three-factor": ThreeFactor,
-        "homeostat": Homeostat,
         "volterra": Volterra,
         "blur": _blur,
         "vsml": _vsml,
