@@ -6,7 +6,7 @@ classes of all tasks at the end, on the *validation* part, over 4 seeds that cho
 nothing else. These seeds live elsewhere: their tasks are other halves of the classes, or
 three other permutations instead of five. What was chosen lives from 10 other seeds and is
 tested on the *test* part. Naive is Adam at 0.001 with nothing around it; two further rows,
-plain and joint, have their rate as the number of their own.
+plain and joint, have their rate as the number of their own. The exact form has one setting.
 
 A problem that is `like` another takes the settings that were chosen there.
 

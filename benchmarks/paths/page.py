@@ -85,7 +85,7 @@ def told(each) -> str:
 
 def curve(methods) -> str:
     numbers = [*next(iter(methods.values()))]
-    rows = [line("stored", *numbers), line(*["---"] * (len(numbers) + 1))]
+    rows = [line("anchors or samples", *numbers), line(*["---"] * (len(numbers) + 1))]
     for name, found in methods.items():
         rows.append(line(name, *(told(found[n]["accuracy"]["each"]) for n in numbers)))
     return "\n".join(rows)
