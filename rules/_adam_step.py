@@ -17,5 +17,7 @@ def adam_step(
     (b1, b2), t = decays, time
     m = b1 * synapse["mean"] + (1.0 - b1) * descent
     v = b2 * synapse["square"] + (1.0 - b2) * descent**2
-    step = (m / (1.0 - b1**t)) / (jnp.sqrt(v / (1.0 - b2**t)) + epsilon)
+    # A root has no slope at 0, where a pixel that never changes is: a meta-gradient needs one.
+    root = jnp.sqrt(v / (1.0 - b2**t) + jnp.finfo(v.dtype).tiny)
+    step = (m / (1.0 - b1**t)) / (root + epsilon)
     return {"weight": synapse["weight"] + rate * step, "mean": m, "square": v}

@@ -10,6 +10,7 @@ import pytest
 
 import plasticgym as pg
 from plasticgym.rules import SGD, Adam, Momentum
+from plasticgym.rules._adam_step import adam_step
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -119,3 +120,17 @@ def test_the_moments_of_an_optimizer_are_states_of_its_synapses(xor):
 def test_what_is_out_of_range_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_adam_has_a_slope_where_nothing_ever_changes():
+    """The root of a second moment of 0 has none, and made every meta-gradient NaN."""
+    zeros = dict.fromkeys(("weight", "mean", "square"), jnp.zeros((1, 1)))
+
+    def after(times):
+        decays, one = (jnp.asarray(0.9), jnp.asarray(0.999)), jnp.asarray(1.0)
+        moved = adam_step(
+            zeros, times * jnp.zeros((1, 1)), one, rate=one, decays=decays, epsilon=one
+        )
+        return moved["weight"].sum()
+
+    assert float(jax.grad(after)(jnp.asarray(1.0))) == 0.0
