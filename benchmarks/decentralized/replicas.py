@@ -78,8 +78,9 @@ def main():
     curves = {"central": over_seeds(one, [("central", 0)])["central"]}
     rule = mixed_by(SKEWED, 10)
     curves |= over_seeds(
-        lambda key, number: scored(numbered(rule, number), skewed, key, ()),
+        lambda key, number, rule: scored(numbered(rule, number), skewed, key, ()),
         [(name, n) for n, name in enumerate(SKEWED)],
+        rule,
     )
     stressed = under_stress({name: name for name in STRESSED})
     report = {
@@ -109,16 +110,20 @@ def numbered(rule, number) -> Replicas:
     return eqx.tree_at(lambda r: getattr(r.mixing, "mixing", r.mixing).number, rule, number)
 
 
-def over_seeds(function, settings) -> dict:
-    """What a function makes of each key and setting, by the name of the setting."""
+def over_seeds(function, settings, *given) -> dict:
+    """What a function makes of each key, setting and what is given, by name of the setting."""
     names, values = zip(*settings, strict=True)
     pairs = [(seed, *np.atleast_1d(value)) for value in values for seed in SEEDS]
     columns = [np.asarray(column) for column in zip(*pairs, strict=True)]
-    run = eqx.filter_jit(
-        lambda xs: jax.lax.map(lambda x: function(jax.random.key(x[0]), *x[1:]), xs)
-    )
+
+    @eqx.filter_jit
+    def run(columns, *given):
+        one = lambda x: function(jax.random.key(x[0]), *x[1:], *given)  # noqa: E731
+        return jax.lax.map(one, columns)
+
     found = jax.tree.map(
-        lambda x: np.asarray(x).reshape(len(names), len(SEEDS), *x.shape[1:]), run(columns)
+        lambda x: np.asarray(x).reshape(len(names), len(SEEDS), *x.shape[1:]),
+        run(columns, *given),
     )
     told = {name: jax.tree.map(lambda x, n=n: x[n], found) for n, name in enumerate(names)}
     for name, of in told.items():
@@ -150,7 +155,7 @@ def under_stress(mixings) -> dict:
     for stressor in ("label-shift", "pixel-shuffle"):
         spoiled = pg.envs.sharded_digits(**SPOILED, **LIFE, stressor=stressor)
 
-        def life(key, number, bad, scale, spoiled=spoiled):
+        def life(key, number, bad, scale, spoiled, rule):
             problem = eqx.tree_at(lambda p: p.bad, spoiled, bad.astype(int))
             mine = eqx.tree_at(lambda r: r.mixing.scale, numbered(rule, number), scale)
             return scored(mine, problem, key, (gate,))
@@ -161,7 +166,7 @@ def under_stress(mixings) -> dict:
             for wrong, (which, bad, scale) in WRONG.items()
             if which == stressor
         ]
-        found |= over_seeds(life, settings)
+        found |= over_seeds(life, settings, spoiled, rule)
     pick = lambda of: {name: {w: of(*found[name, w]) for w in WRONG} for name in names}  # noqa: E731
     told = {
         "stressed": pick(lambda scores, diverged, _: scores.round(5).tolist()),
