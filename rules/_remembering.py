@@ -27,9 +27,10 @@ _Block = dict[str, Array]  # forward, backward (m, pre, post); exist (pre, post)
 class Remembering(AbstractRule):
     r"""Vector states of neurons and synapses, and two small networks that all of them share.
 
-    Neuron $i$ has a body $b_i$ and a type with embedding $e_i$ (input, hidden or output);
-    it shows $x_i = [b_i, e_i, \text{clamped}_i, \text{told}_i]$. Neuron $j$ listens to its
-    $N_j$ synapses, whose states are $s_{ij}$, and to its synapse with itself if it has one:
+    Neuron $i$ has a body $b_i$ and a type with embedding $e_i$ (input, hidden or output; in
+    one population, whose inputs are its outputs, input or hidden); it shows
+    $x_i = [b_i, e_i, \text{clamped}_i, \text{told}_i]$. Neuron $j$ listens to its $N_j$
+    synapses, whose states are $s_{ij}$, and to its synapse with itself if it has one:
 
     $$\begin{aligned}
     u_j &= \textstyle\frac{1}{N_j} \sum_i G[s_{ij}, x_i], \quad

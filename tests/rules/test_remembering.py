@@ -218,3 +218,10 @@ def test_long_lives_of_wild_genomes_stay_bounded():
     synapses = np.asarray(state.synapses[0]["forward"])
     np.testing.assert_allclose(np.abs(synapses).max(), 5.0)  # as many as it listens to
     assert np.abs(np.asarray(state.neurons[0]["body"])).max() <= 1.0
+
+
+def test_only_hidden_neurons_of_a_population_fire_by_synapses_of_birth():
+    rule = pg.rules.make("remembering", "projection", topology="recurrent")
+    born = np.asarray(rule.init(Body((5,), hidden=2), key=KEY).synapses[0]["forward"])
+    assert not born[..., :3].any()
+    assert (born[..., 3:] != 0).all()
