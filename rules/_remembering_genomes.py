@@ -13,7 +13,7 @@ from ._genome_file import load_genome
 from ._registry import Registry, near
 from ._remembering import Remembering
 from ._synapse_change import FactorisedChange, GeneralChange
-from ._topology import HIDDEN, TOPOLOGIES, Recurrent, SparseRecurrent
+from ._topology import HIDDEN, TOPOLOGIES, AbstractTopology, Recurrent, SparseRecurrent
 
 _TYPES, _FLAGS = 3, 2
 _VALUE, _MISSED, _LOAD, _LOGIT = range(4)  # what entries of a body are written to hold
@@ -22,7 +22,7 @@ _SCALE = 3.0  # of what a body is to hold in its linear range
 _GENOMES = Path(__file__).parent / "genomes"
 _TRAINED = {"patterns": _GENOMES / "remembering-patterns.safetensors"}
 # By where a genome was trained; in other topologies what is written down serves.
-_SHIPPED = dict.fromkeys(
+_SHIPPED: dict[type[AbstractTopology], Path] = dict.fromkeys(
     (Recurrent, SparseRecurrent), _GENOMES / "remembering-recurrent.safetensors"
 )
 _FORMS = {"factorised": FactorisedChange, "general": GeneralChange}
