@@ -22,7 +22,7 @@ TITLES = {
     "split-digits": "Split digits",
     "permuted-digits": "Permuted digits",
     "split-mnist": "Split MNIST",
-    "own-deviations": "Permuted digits, deviations of their own",
+    "own-deviations": "Permuted, own deviations",
 }
 
 
@@ -92,10 +92,11 @@ def curve(methods) -> str:
 
 
 def draw(problems):
-    """Accuracy on all tasks at the end, one panel per problem."""
-    figure = Figure(figsize=(4.5 * len(problems), 3.4), dpi=130, layout="constrained")
+    """Accuracy on all tasks at the end, one panel per problem, two in a row."""
+    height = -(-len(problems) // 2)
+    figure = Figure(figsize=(9.5, 3.4 * height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(problems), squeeze=False)[0]
+    panels = figure.subplots(height, 2, squeeze=False).ravel()[: len(problems)]
     for panel, (name, held) in zip(panels, problems.items(), strict=True):
         methods = [m for m in METHODS if m in held["methods"]][::-1]
         found = [held["methods"][m]["accuracy"] for m in methods]
