@@ -67,6 +67,12 @@ from ._regression import Regression as Regression
 from ._remember import Remember as Remember
 from ._repeats import Repeats as Repeats
 from ._repeats import repeats as repeats
+from ._replica_gate import Gate as Gate
+from ._replica_gate import replica_gate as replica_gate
+from ._replica_rounds import AbstractDecision as AbstractDecision
+from ._replica_rounds import ReplicaRounds as ReplicaRounds
+from ._replica_topology import Topology as Topology
+from ._replica_topology import replica_topology as replica_topology
 from ._robust import Robust as Robust
 from ._robust import robust as robust
 from ._role import AbstractRole as AbstractRole
@@ -155,6 +161,8 @@ ROLES: Registry[AbstractRole] = Registry(
     "role",
     {
         "HomogeneousLearning-v0": homogeneous_learning,
+        "ReplicaGate-v0": replica_gate,
+        "ReplicaTopology-v0": replica_topology,
     },
     AbstractRole,
 )
