@@ -1,13 +1,16 @@
 """What mixing costs: python benchmarks/speed/replicas.py
 
 One life of ten replicas that average after every 20 presentations, and ten lives of one
-network under `vmap`, with the same rows each: 64-64-10, batch 20, 600 presentations of
-digits under Adam. The ratio of times, the median over rounds with quartiles, after
-compilation; the two take turns.
+network under `vmap`, with as many rows each: 64-64-10, batch 20, 600 presentations of
+digits under Adam. The ratios of wall time and of processor time, which other programs on the
+machine disturb less: medians over rounds with quartiles, after compilation; the two take
+turns. Writes docs/decentralized/speed.json.
 """
 
 import argparse
+import json
 import time
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -16,7 +19,9 @@ import numpy as np
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
 from plasticgym.rules import Adam, Average, Replicas
+from plasticgym.rules._atomic import write_atomically
 
+FILE = Path(__file__).resolve().parents[2] / "docs" / "decentralized" / "speed.json"
 K, EVERY, BATCH, PRESENTATIONS = 10, 20, 20, 600
 
 
@@ -33,18 +38,23 @@ def main():
     mixing = lambda: live(together, sharded, key=key)  # noqa: E731
     runs = (alone, mixing)
     for run in runs:
-        clock(run)
-    times = np.array([[clock(run) for run in runs] for _ in range(arguments.rounds)])
-    low, middle, high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
-    print(machine())
-    print(f"ten lives {np.median(times[:, 0]):.3f} s, replicas {np.median(times[:, 1]):.3f} s")
-    print(f"ratio {middle:.2f} ({low:.2f} to {high:.2f})")
+        clocked(run)
+    # Of shape (rounds, runs, clocks).
+    times = np.array([[clocked(run) for run in runs] for _ in range(arguments.rounds)])
+    ratios = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75], axis=0)
+    told = {"command": "python benchmarks/speed/replicas.py", "machine": machine()._asdict()}
+    for n, clock in enumerate(("wall", "processor")):
+        lives, replicas = np.median(times[:, :, n], axis=0)
+        told[clock] = {"ten lives": lives, "replicas": replicas, "ratio": ratios[:, n].tolist()}
+        print(clock, told[clock])
+    write_atomically(FILE, (json.dumps(told) + "\n").encode())
 
 
-def clock(run):
-    start = time.perf_counter()
+def clocked(run) -> tuple[float, float]:
+    """Seconds that pass, and seconds that processors work."""
+    wall, processor = time.perf_counter(), time.process_time()
     jax.block_until_ready(run())
-    return time.perf_counter() - start
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 if __name__ == "__main__":
