@@ -84,7 +84,7 @@ class ReplicaRounds(AbstractRole):
         ```
     """
 
-    problem: Sharded
+    problem: Sharded  # pyright: ignore[reportIncompatibleVariableOverride]
     network: Replicas
     decision: AbstractDecision
     rounds: int = eqx.field(static=True)
