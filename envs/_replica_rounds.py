@@ -84,7 +84,7 @@ class ReplicaRounds(AbstractRole):
         ```
     """
 
-    problem: Sharded  # pyright: ignore[reportIncompatibleVariableOverride]
+    problem: Sharded
     network: Replicas
     decision: AbstractDecision
     rounds: int = eqx.field(static=True)
@@ -104,7 +104,8 @@ class ReplicaRounds(AbstractRole):
                 f"`presentations` must be a multiple of {rounds} rounds, got "
                 f"{problem.presentations}."
             )
-        self.problem, self.decision, self.rounds = problem, decision, rounds
+        self.problem = problem  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.decision, self.rounds = decision, rounds
         # It never mixes, but reads the targets of what is measured.
         sizes = {"replicas": problem.k, "measured": problem.measured}
         self.network = Replicas(learner, GatedAverage(), _NEVER, **sizes)
