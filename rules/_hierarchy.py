@@ -1,3 +1,4 @@
+import math
 from typing import final
 
 import equinox as eqx
@@ -20,9 +21,10 @@ class Hierarchy(AbstractRule):
     The inputs of a row are `tokens` equal pieces $x_t$, one if not said otherwise. Each
     goes to one module $m(t)$, which alone may act on it and learn from it:
 
-    $$y = \sum_t f_{m(t)}(x_t; \theta_{m(t)}), \qquad
+    $$y = T^{-1/2} \sum_t f_{m(t)}(x_t; \theta_{m(t)}), \qquad
     \Delta\theta_m = \text{rule}\big(\{x_t : m(t) = m\}\big).$$
 
+    with $T$ tokens, so that outputs at birth are about as large as those of one module.
     All modules live under one rule, and are as the body is but for the inputs, which are
     those of a token. To a module the tokens of others are silence: no inputs, error,
     target or reward. A module that got no token does not change at all, so that what it
@@ -122,7 +124,8 @@ class Hierarchy(AbstractRule):
             ),
         }
         after = self._joined(state, (routed, *held[1:]), within)
-        return after, outputs.sum(0).reshape(-1, self.tokens, outputs.shape[2]).sum(1)
+        pieces = outputs.sum(0).reshape(-1, self.tokens, outputs.shape[2])
+        return after, pieces.sum(1) / math.sqrt(self.tokens)
 
     def receive(self, state: State, feedback: Feedback, *, key: Key[Array, ""]) -> State:
         told = jax.tree.map(lambda x: jnp.repeat(x, self.tokens, axis=0), feedback)
@@ -131,8 +134,8 @@ class Hierarchy(AbstractRule):
             target = told.target
             heard = Feedback(
                 Clamped(target.values, target.mask & mine[:, None], target.starts),
-                # The mean over pieces is to be that over rows.
-                jnp.where(mine[:, None], told.error * self.tokens, 0.0),
+                # The mean over pieces is to be that over rows, of which each is a share.
+                jnp.where(mine[:, None], told.error * math.sqrt(self.tokens), 0.0),
                 jnp.where(mine, told.reward, 0.0),
                 told.boundary,
             )

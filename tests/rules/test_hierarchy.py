@@ -33,12 +33,12 @@ def weights_of(state):
 
 
 def by_hand(weights, tokens, chosen):
-    """Outputs of all modules in their tokens, summed over the tokens of a row."""
+    """Outputs of all modules in their tokens, summed over the tokens of a row and scaled."""
     (first, second), total = weights, 0.0
     for m, mine in enumerate(chosen):
         hidden = jax.nn.relu(tokens @ first[m][:-1] + first[m][-1:])
         total = total + (hidden @ second[m][:-1] + second[m][-1:]) * mine[:, None]
-    return total.reshape(-1, TOKENS, 2).sum(1)
+    return total.reshape(-1, TOKENS, 2).sum(1) / TOKENS**0.5
 
 
 def test_every_token_has_one_module_and_outputs_are_their_sum(presented):
