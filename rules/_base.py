@@ -47,7 +47,8 @@ class Body(eqx.Module):
                 f"got lengths {tuple(len(a) for a in self.alive)}."
             )
         most = self.layers[0] - 1 if len(self.layers) == 1 else 0
-        if not 0 <= self.hidden <= most:
+        counted = isinstance(self.hidden, int) and not isinstance(self.hidden, bool)
+        if not counted or not 0 <= self.hidden <= most:
             raise ValueError(
                 "`hidden` must leave a neuron of one population for inputs, and be 0 where "
                 f"there are layers, got {self.hidden} of {self.layers}."

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from ._base import AbstractRule, Body, Clamped, Feedback, State
+from ._check_sizes import check_sizes
 from ._inner_rule import inner_rule
 from ._signals import Signal, Tier
 
@@ -76,6 +77,8 @@ class CrossModal(AbstractRule):
                 f"`inputs` must have a size for each of the {len(self.experts)} experts, "
                 f"got {self.inputs}."
             )
+        if self.inputs is not None:
+            check_sizes(**{f"inputs[{e}]": n for e, n in enumerate(self.inputs)})
 
     @property
     def reads(self) -> frozenset[Signal]:
@@ -158,6 +161,11 @@ class CrossModal(AbstractRule):
     def _cuts(self, body: Body, layer: int) -> list[slice]:
         """Which neurons of a layer each tower has."""
         n, towers = body.layers[layer], len(self.experts)
+        if body.hidden:
+            raise ValueError(
+                "`body` must have layers, or one population without hidden neurons, got "
+                f"{body.hidden} hidden ones of {body.layers}."
+            )
         if n < towers:
             raise ValueError(
                 f"`body` must have at least {towers} neurons in every layer, one for each "

@@ -22,13 +22,14 @@ class Hierarchy(AbstractRule):
     goes to one module $m(t)$, which alone may act on it and learn from it:
 
     $$y = T^{-1/2} \sum_t f_{m(t)}(x_t; \theta_{m(t)}), \qquad
-    \Delta\theta_m = \text{rule}\big(\{x_t : m(t) = m\}\big).$$
+    \Delta\theta_m = \text{rule}\big(\{[m(t) = m]\, x_t\}\big).$$
 
-    with $T$ tokens, so that outputs at birth are about as large as those of one module.
-    All modules live under one rule, and are as the body is but for the inputs, which are
-    those of a token. To a module the tokens of others are silence: no inputs, error,
-    target or reward. A module that got no token does not change at all, so that what it
-    knows cannot be forgotten. Under [`SGD`][plasticgym.rules.SGD] modules descend the
+    with $T$ tokens, so that outputs at birth are about as large as those of one module;
+    what a module is to say is $T^{-1/2}$ of a target. All modules live under one rule, and
+    are as the body is but for the inputs, which are those of a token. To a module the
+    tokens of others are silence, over which its rule averages too: no inputs, error, target
+    or reward. A module that got no token does not change at all, so that what it knows
+    cannot be forgotten. Under [`SGD`][plasticgym.rules.SGD] modules descend the
     gradient of the mean loss, with tokens staying where they went.
 
     The router learns by itself, after the modules. Reads what the rule reads; its tier is
@@ -45,7 +46,7 @@ class Hierarchy(AbstractRule):
     **Raises:**
 
     - `ValueError`: if a number is not positive; where it is used, if the inputs of the body
-      cannot be cut into so many equal tokens.
+      cannot be cut into so many equal tokens, or are outputs too, in one population.
 
     ??? cite "Reference"
 
@@ -131,11 +132,11 @@ class Hierarchy(AbstractRule):
         told = jax.tree.map(lambda x: jnp.repeat(x, self.tokens, axis=0), feedback)
 
         def one(own: State, mine: Bool[Array, " rows"], key: Key[Array, ""]):
-            target = told.target
+            target, share = told.target, math.sqrt(self.tokens)
             heard = Feedback(
-                Clamped(target.values, target.mask & mine[:, None], target.starts),
+                Clamped(target.values / share, target.mask & mine[:, None], target.starts),
                 # The mean over pieces is to be that over rows, of which each is a share.
-                jnp.where(mine[:, None], told.error * math.sqrt(self.tokens), 0.0),
+                jnp.where(mine[:, None], told.error * share, 0.0),
                 jnp.where(mine, told.reward, 0.0),
                 told.boundary,
             )
@@ -168,6 +169,11 @@ class Hierarchy(AbstractRule):
     def _body(self, body: Body) -> Body:
         """That of a module."""
         inputs, *above = body.layers
+        if self.tokens > 1 and not above:
+            raise ValueError(
+                "`body` must have layers where `tokens` is more than 1, as pieces of one "
+                f"population are no outputs, got {body.layers}."
+            )
         if inputs % self.tokens:
             raise ValueError(
                 f"`body` must have a multiple of {self.tokens} inputs, one piece for each "
@@ -176,7 +182,7 @@ class Hierarchy(AbstractRule):
         alive = body.alive
         if alive is not None and self.tokens > 1:
             alive = (alive[0][: inputs // self.tokens], *alive[1:])
-        return Body((inputs // self.tokens, *above), alive)
+        return Body((inputs // self.tokens, *above), alive, hidden=body.hidden)
 
     def _split(self, state: State) -> State:
         """The modules, for `vmap` to run over: every leaf leads with them."""

@@ -33,7 +33,7 @@ class AbstractRouter(eqx.Module):
         tokens: Float[Array, "rows width"],
         chosen: Bool[Array, "modules rows"],
     ) -> PyTree:
-        """What is remembered after these tokens went where they did."""
+        """What is remembered after these tokens went to the modules `chosen`."""
 
 
 def winners(scores: Float[Array, "modules rows"]) -> Bool[Array, "modules rows"]:

@@ -23,10 +23,10 @@ class Workspace(AbstractRouter):
     \big),$$
 
     the mean over the tokens that won slot $m$: slots compete for tokens, and each is won by
-    its `top` ones. A token goes to the module whose slot is nearest to what was read. No
-    gradient enters the memory. Reading is the update of a modern Hopfield network and
-    never raises its energy, $\tfrac12 |x|^2 - \tfrac1\beta \log \sum_m e^{\beta M_m \cdot
-    x}$.
+    the `top` ones nearest to it. It goes to the module whose slot is nearest to what was
+    read, which may be another. No gradient enters the memory. Reading is the update of a
+    modern Hopfield network and never raises its energy,
+    $\tfrac12 |x|^2 - \tfrac1\beta \log \sum_m e^{\beta M_m \cdot x}$.
 
     **Arguments:**
 

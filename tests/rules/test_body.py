@@ -30,8 +30,10 @@ def test_alive_has_one_vector_per_layer(lengths):
         Body((3, 2), tuple(jnp.ones(n) for n in lengths))
 
 
-@pytest.mark.parametrize(("layers", "hidden"), [((3,), 3), ((3,), -1), ((3, 2), 1)])
-def test_hidden_neurons_of_a_population_leave_some_for_inputs(layers, hidden):
+@pytest.mark.parametrize(
+    ("layers", "hidden"), [((3,), 3), ((3,), -1), ((3, 2), 1), ((3,), 1.5), ((3,), True)]
+)
+def test_hidden_neurons_of_a_population_leave_some_for_inputs(layers, hidden, unchecked):
     with pytest.raises(ValueError, match=f"`hidden` must leave .*, got {hidden} of"):
         Body(layers, hidden=hidden)
 

@@ -119,7 +119,7 @@ def test_slots_stay_of_length_one_and_take_a_tenth_of_what_they_win():
     router = Workspace()
     memory = jnp.eye(3)[:2]
     tokens = jnp.array([[3.0, 0.0, 4.0]])
-    after = router.learn(memory, tokens, jnp.ones((2, 1), bool))
+    after = router.learn(memory, tokens, router.route(memory, tokens))
     expected = np.array([0.9 + 0.1 * 0.6, 0.0, 0.1 * 0.8])
     np.testing.assert_allclose(after[0], expected / np.linalg.norm(expected), rtol=1e-5)
     np.testing.assert_array_equal(after[1], memory[1])
@@ -127,7 +127,7 @@ def test_slots_stay_of_length_one_and_take_a_tenth_of_what_they_win():
 
 def test_no_gradient_enters_the_memory():
     router, memory = Workspace(), jnp.eye(3)[:2]
-    told = lambda x: router.learn(memory, x, jnp.ones((2, 1), bool)).sum()  # noqa: E731
+    told = lambda x: router.learn(memory, x, router.route(memory, x)).sum()  # noqa: E731
     np.testing.assert_array_equal(jax.grad(told)(jnp.array([[3.0, 0.0, 4.0]])), 0.0)
 
 
@@ -151,6 +151,20 @@ def test_what_does_not_fit_is_refused(build, message, unchecked):
 def test_inputs_that_cannot_be_cut_are_refused():
     with pytest.raises(ValueError, match="`body` must have a multiple of 3 inputs"):
         Hierarchy("sgd", tokens=3).init(BODY, key=KEY)
+
+
+def test_hidden_neurons_of_a_population_stay_hidden_and_pieces_of_it_are_refused():
+    rule = pg.rules.make("remembering", topology="recurrent")
+    body = Body((6,), hidden=2)
+    outer = Hierarchy(rule, modules=1)
+    state = outer.rest(outer.init(body, key=KEY), 3)
+    own = rule.rest(rule.init(body, key=KEY), 3)
+    own = eqx.tree_at(lambda s: s.synapses, own, jax.tree.map(lambda x: x[0], state.synapses))
+    inputs = Clamped.full(jax.random.normal(KEY, (3, 6)))
+    heard = outer.predict(state, inputs, key=KEY)[1]
+    np.testing.assert_allclose(heard, rule.predict(own, inputs, key=KEY)[1], rtol=1e-5)
+    with pytest.raises(ValueError, match="`body` must have layers where `tokens` is more"):
+        Hierarchy(rule, tokens=2).init(body, key=KEY)
 
 
 def test_more_winners_than_slots_are_refused():
