@@ -35,6 +35,12 @@ def keep(name: str, results) -> None:
     write_atomically(FOLDER / f"{name}.json", text.encode())
 
 
+def stored(name: str) -> dict:
+    """The results that were kept before, or none."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else {}
+
+
 def _plain(value):
     return np.asarray(value).round(6).tolist()
 
