@@ -154,6 +154,7 @@ RULES: Registry[AbstractRule] = Registry(
         "bcm": BCM,
         "abcd": ABCD,
         "three-factor": ThreeFactor,
+        "homeostat": Homeostat,
         "volterra": Volterra,
         "blur": _blur,
         "vsml": _vsml,

@@ -10,8 +10,9 @@ from plasticgym.benchmarks._standing_alone import standing_alone
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SEARCH = json.loads((DOCS / "rules" / "search.json").read_text())["rules"]
-# What their bare names stand for was tuned on a suite, or is a baseline of BLUR.
-KEPT = {"sgd", "momentum", "adam", "normalised-sgd", "normalised-adam"}
+# What their bare names stand for was tuned on a suite, is a baseline of BLUR or, of the
+# homeostat, is for bodies that move.
+KEPT = {"sgd", "momentum", "adam", "normalised-sgd", "normalised-adam", "homeostat"}
 
 
 def silent(name):

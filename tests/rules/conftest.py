@@ -11,8 +11,8 @@ COMBINATORS = {
     "cross-modal over two": lambda: pg.rules.CrossModal(("blur", "three-factor")),
     "hierarchy of blur": lambda: pg.rules.Hierarchy("blur", modules=2),
 }
-# The tables of rules, which tell classes apart, are no place for these.
-BODIES = {"homeostat": pg.rules.Homeostat, "chemotaxis": pg.rules.Chemotaxis}
+# The tables of rules, which tell classes apart, are no place for it.
+BODIES = {"chemotaxis": pg.rules.Chemotaxis}
 UNREGISTERED = COMBINATORS | BODIES
 
 
