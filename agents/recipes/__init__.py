@@ -4,7 +4,7 @@ from ...rules import Registry
 from .._run import Run
 from ._blur_cmaes import blur_cmaes as blur_cmaes
 from ._control import ant_abcd as ant_abcd
-from ._control import cart_pole_abcd as cart_pole_abcd
+from ._control import cart_pole_homeostat as cart_pole_homeostat
 from ._control import half_cheetah_abcd as half_cheetah_abcd
 from ._control import pendulum_abcd as pendulum_abcd
 from ._learned_optimizer import learned_optimizer as learned_optimizer
@@ -26,7 +26,7 @@ RECIPES: Registry[Run] = Registry(
         "remembering": remembering,
         "remembering-digits": remembering_digits,
         "learned-optimizer": learned_optimizer,
-        "cart-pole-abcd": cart_pole_abcd,
+        "cart-pole-homeostat": cart_pole_homeostat,
         "pendulum-abcd": pendulum_abcd,
         "ant-abcd": ant_abcd,
         "half-cheetah-abcd": half_cheetah_abcd,

@@ -14,10 +14,10 @@ _PARTS = {name: SEEN[name] for name in ("gravity", "mass", "noise")}  # of bodie
 _ANT_LEGS = ("intact", "leg 0", "leg 1")
 
 
-def cart_pole_abcd(seed: int = 0, generations: int = 200) -> Run:
-    """Evolves ABCD, with coefficients of its own for each synapse, on changing cart-poles.
+def cart_pole_homeostat(seed: int = 0, generations: int = 60) -> Run:
+    """Evolves how long a homeostat bears what, and how far it draws, on changing cart-poles.
 
-    Cost: minutes on two cores.
+    Cost: minutes on one core.
 
     Args:
         seed: of all that is random.
@@ -27,13 +27,13 @@ def cart_pole_abcd(seed: int = 0, generations: int = 200) -> Run:
 
         ```python
         >>> import plasticgym as pg
-        >>> pg.agents.recipe("cart-pole-abcd", seed=3).rule
-        'abcd'
+        >>> pg.agents.recipe("cart-pole-homeostat", seed=3).rule
+        'homeostat'
 
         ```
     """
     problem = ("CartPole-v0", {"hidden": (8,), "changes": SEEN})
-    return _evolved((4, 8, 2), problem, seed, generations, population=64)
+    return _evolved(("homeostat", {}), problem, seed, generations, population=64, lives=2)
 
 
 def pendulum_abcd(seed: int = 0, generations: int = 400) -> Run:
@@ -55,7 +55,7 @@ def pendulum_abcd(seed: int = 0, generations: int = 400) -> Run:
         ```
     """
     problem = ("Pendulum-v0", {"hidden": (8,), "changes": SEEN})
-    return _evolved((3, 8, 1), problem, seed, generations, population=128)
+    return _evolved(_abcd(3, 8, 1), problem, seed, generations, population=128)
 
 
 def ant_abcd(seed: int = 0, generations: int = 500) -> Run:
@@ -77,7 +77,7 @@ def ant_abcd(seed: int = 0, generations: int = 500) -> Run:
         ```
     """
     problem = ("Ant-v0", {"hidden": (32,), "changes": _PARTS, "damages": _ANT_LEGS})
-    return _evolved((27, 32, 8), problem, seed, generations, population=512)
+    return _evolved(_abcd(27, 32, 8), problem, seed, generations, population=512)
 
 
 def half_cheetah_abcd(seed: int = 0, generations: int = 500) -> Run:
@@ -99,28 +99,33 @@ def half_cheetah_abcd(seed: int = 0, generations: int = 500) -> Run:
         ```
     """
     problem = ("HalfCheetah-v0", {"hidden": (32,), "changes": _PARTS})
-    return _evolved((17, 32, 6), problem, seed, generations, population=512)
+    return _evolved(_abcd(17, 32, 6), problem, seed, generations, population=512)
+
+
+def _abcd(*layers: int) -> tuple[str, dict[str, Any]]:
+    return "abcd", {"layers": layers, "rate": 0.1, "both": 0.0}
 
 
 def _evolved(
-    layers: tuple[int, ...],
+    rule: tuple[str, dict[str, Any]],
     problem: tuple[str, dict[str, Any]],
     seed: int,
     generations: int,
     *,
     population: int,
+    lives: int = 4,
 ) -> Run:
     # A matrix of covariances over thousands of genes would cost more than the lives.
     strategy = "CMA_ES" if population < 512 else "Open_ES"
     return Run(
-        rule="abcd",
-        options={"layers": layers, "rate": 0.1, "both": 0.0},
+        rule=rule[0],
+        options=rule[1],
         problems={problem[0]: problem},
         agent="evolution",
         agent_options={
             "strategy": strategy,
             "population": population,
-            "lives": 4,
+            "lives": lives,
             "objective": "loss",
             "spread": 0.3,
         },

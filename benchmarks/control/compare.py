@@ -11,6 +11,8 @@ what a method then has more than the fixed weights of the same training seed in 
 worlds. Intervals of 95% are over all lives; the means of trainings are stored beside them.
 The spread of the first generation of the fixed weights is chosen among three, on lives of
 seeds that are neither trained nor reported on; all others have the middle one.
+With `--methods` it measures the fixed weights and these alone, and puts them beside the
+others in the file.
 
 A homeostat draws all weights about 0. What one *with features* draws its lower weights around
 is found first, by evolving fixed weights in the same body for most of the generations; of
@@ -69,7 +71,7 @@ def main():
                 continue
             found = measured(body, trained, hidden, spreads_tried, given.trainings)
             told[name], spreads[name] = found
-            write(body, told, spreads, given.trainings)
+            write(body, told, spreads, given)
 
 
 def methods(body):
@@ -172,8 +174,10 @@ def lived(rule, stack, keys):
     return jax.vmap(lambda p: jax.vmap(functools.partial(life, p))(keys))(stack)
 
 
-def write(body, told, spreads, trainings):
-    rows = []
+def write(body, told, spreads, given):
+    path = FOLDER / f"compare-{body.removesuffix('-v0').lower()}.json"
+    stored = json.loads(path.read_text()) if given.methods else {"rows": [], "spreads": {}}
+    rows = [row for row in stored["rows"] if row["method"] not in told]
     for setting in SETTINGS:
         for name in told:
             before, after = np.moveaxis(told[name][setting], -1, 0)
@@ -192,14 +196,13 @@ def write(body, told, spreads, trainings):
     record = {
         "machine": machine()._asdict(),
         "budget": BUDGET | {"generations": GENERATIONS[body]},
-        "spreads": spreads,
-        "trainings": trainings,
+        "spreads": stored["spreads"] | spreads,
+        "trainings": given.trainings,
         "lives": LIVES,
         "settings": SETTINGS,
         "rows": rows,
     }
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"compare-{body.removesuffix('-v0').lower()}.json"
     write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
