@@ -91,14 +91,14 @@ class HomogeneousLearning(AbstractRole):
         check_positive(rate=rate, goal=goal)
         if goal >= 1:
             raise ValueError(f"`goal` must lie between 0 and 1, got {goal}.")
-        self.problem = Nodes(images, own=own, other=other, epochs=epochs, stays=hops)
+        nodes = Nodes(images, own=own, other=other, epochs=epochs, stays=hops)
+        self.problem = nodes  # pyright: ignore[reportIncompatibleVariableOverride]
         self.local = Adam(rate=rate)
         self.goal = jnp.asarray(goal, float)
-        nodes = self.problem.body.layers[-1]
-        self.distances = jnp.asarray(_roads(nodes, roads), float)
+        self.distances = jnp.asarray(_roads(self.choices, roads), float)
         self.columns = (
-            *(f"at[{n}]" for n in range(nodes)),
-            *(f"recall[{n}]" for n in range(nodes)),
+            *(f"at[{n}]" for n in range(self.choices)),
+            *(f"recall[{n}]" for n in range(self.choices)),
             "hops_left",
         )
 

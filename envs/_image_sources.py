@@ -87,7 +87,7 @@ def image_set(source: Source, *, download: bool) -> ImageSet:
     if not download:
         packaged = f"`apt-get install {source.package}`, " if source.package else ""
         raise FileNotFoundError(
-            f"the images of {source.title} are not on this machine; get them with {packaged}"
+            f"the images of {source.title} are not on this machine: {packaged}"
             f"build the problem with `download=True` (from OpenML, about 30 MB), or put the "
             f"files {', '.join(FILES)} (or .gz) into {kept}."
         )

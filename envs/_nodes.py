@@ -38,6 +38,12 @@ class Nodes(AbstractProblem[Journey]):
     epochs: int = eqx.field(static=True)
     stays: int = eqx.field(static=True)
 
+    def __init__(
+        self, images: Classification, *, own: int, other: int, epochs: int, stays: int
+    ):
+        self.images, self.own, self.other = images, own, other
+        self.epochs, self.stays = epochs, stays
+
     def __check_init__(self):
         check_sizes(own=self.own, other=self.other, epochs=self.epochs, stays=self.stays)
         counts = np.bincount(np.asarray(self.images.train.classes))
@@ -57,15 +63,15 @@ class Nodes(AbstractProblem[Journey]):
             )
 
     @property
-    def body(self) -> Body:
+    def body(self) -> Body:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.images.body
 
     @property
-    def batch(self) -> int:
+    def batch(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.images.batch
 
     @property
-    def chance(self) -> Outcome:
+    def chance(self) -> Outcome:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.images.chance
 
     @property
@@ -74,7 +80,7 @@ class Nodes(AbstractProblem[Journey]):
         return self.epochs * (self.own + self.other) // self.batch
 
     @property
-    def presentations(self) -> int:
+    def presentations(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.stays * self.stay
 
     def reset(self, *, key: Key[Array, ""]) -> Journey:

@@ -177,7 +177,8 @@ class CrossModal(AbstractRule):
             if sum(sizes) != n:
                 raise ValueError(
                     f"`body` must have {sum(sizes)} inputs, those of the modalities "
-                    f"{self.inputs}, got layers {body.layers}."
+                    f"{self.inputs}, got layers {body.layers}. Give a modality that is not "
+                    "known as zeros with a `mask` of False."
                 )
         ends = np.cumsum(sizes).tolist()
         return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]

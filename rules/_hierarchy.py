@@ -45,8 +45,9 @@ class Hierarchy(AbstractRule):
 
     **Raises:**
 
-    - `ValueError`: if a number is not positive; where it is used, if the inputs of the body
-      cannot be cut into so many equal tokens, or are outputs too, in one population.
+    - `ValueError`: if a number is not positive or the router is none; where it is used, if
+      the inputs of the body cannot be cut into so many equal tokens, or are outputs too, in
+      one population.
 
     ??? cite "Reference"
 
@@ -72,6 +73,10 @@ class Hierarchy(AbstractRule):
 
     def __check_init__(self):
         check_sizes(modules=self.modules, tokens=self.tokens)
+        if not isinstance(self.router, AbstractRouter):
+            raise ValueError(
+                f"`router` must be a router, such as `Reconstruction()`, got {self.router!r}."
+            )
 
     @property
     def reads(self) -> frozenset[Signal]:

@@ -96,8 +96,8 @@ class Homeostat(AbstractRule):
                     Body(self.layers), "linear", key=jax.random.key(seed)
                 )
                 mean = jnp.concatenate([jnp.zeros(0), *(w.ravel() for w in drawn[:-1])])
-        self.rate, self.content, self.activation = rate, content, activation
-        self.birth, self.mean = birth, mean
+        self.rate, self.content, self.activation = real(rate), real(content), activation
+        self.birth, self.mean = real(birth), real_or_none(mean)
 
     def __check_init__(self):
         for name, shape in zip(("birth", "mean"), self._shapes, strict=True):

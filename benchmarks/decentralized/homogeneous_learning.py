@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--file", type=Path, default=FILE)
     given = parser.parse_args()
     pg.benchmarks.use_cache()
-    told = json.loads(given.file.read_text()) if given.file.is_file() else {}
+    told: dict = json.loads(given.file.read_text()) if given.file.is_file() else {}
     if not told or given.again:
         told = {"command": "python benchmarks/decentralized/homogeneous_learning.py"}
         told |= here() | {"dqn": DQN, "layers": LAYERS, "steps": STEPS, "worlds": WORLDS}
@@ -74,7 +74,8 @@ def main():
 def measured(seed):
     """How each policy travels under the distances of a seed."""
     envs = gymnasium.make_vec(ID, num_envs=WORLDS, roads=seed)
-    rng, role = np.random.default_rng(seed), envs.unwrapped.role
+    role = envs.unwrapped.role  # pyright: ignore[reportAttributeAccessIssue]
+    rng = np.random.default_rng(seed)
     learned = trained(seed)
     policies = {
         "random": lambda seen, episode: rng.integers(0, 10, len(seen)),

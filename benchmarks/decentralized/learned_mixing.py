@@ -15,6 +15,7 @@ Writes docs/decentralized/learned_mixing.json and learned_mixing.md.
 """
 
 import json
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -62,7 +63,7 @@ def main():
         "command": "python benchmarks/decentralized/learned_mixing.py",
         "machine": machine()._asdict(),
         "trained": {"seed": SEED, "fitness": losses},
-        "genome": np.asarray(pg.rules.genome(mixing)).tolist(),
+        "genome": pg.rules.genome(mixing).tolist(),  # pyright: ignore[reportArgumentType]
         "seeds": SEEDS,
         "rounds": ROUNDS,
         "learned": found,
@@ -89,7 +90,8 @@ def trained() -> tuple[Learned, list[float]]:
         search, generation = update(search)
         fitness.append(round(float(generation.mean), 4))
         print(len(fitness), fitness[-1], flush=True)
-    return agent.champion(rule, search).mixing.mixing, fitness
+    champion: Any = agent.champion(rule, search)
+    return champion.mixing.mixing, fitness
 
 
 def held_out(rule, problem, key):

@@ -15,7 +15,7 @@ Writes docs/decentralized/replicas.json, replicas.md and replicas.png.
 
 import json
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -36,11 +36,11 @@ from plasticgym.rules._replicas import travelling
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "decentralized"
 SEEDS, EVERY, ROUNDS = tuple(range(8100, 8112)), 20, (1, 5, 10, 15, 20, 30)
-LIFE = {"presentations": EVERY * ROUNDS[-1]}
+LIFE: dict[str, Any] = {"presentations": EVERY * ROUNDS[-1]}
 RULE = Adam(rate=5e-3)
 SKEWED = ("average", "ring", "partial(share=0.5)", "alone")
 STRESSED = ("average", "gated", "segmented", "median", "trimmed-mean(cut=1)", "krum(bad=1)")
-SPOILED = {"k": 5, "batch": 100, "measured": 100, "skew": "even"}
+SPOILED: dict[str, Any] = {"k": 5, "batch": 100, "measured": 100, "skew": "even"}
 BAD, HONEST, LYING = 2, -1.0, 1.0
 # What goes wrong: with which shards, in how many, and what a liar's updates are scaled by.
 WRONG = {

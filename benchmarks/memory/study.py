@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from contestants import CLASSICAL, Contestant, contestants
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from page import FOLDER, cell, keep, put, ratio, room, table, told
@@ -159,7 +159,7 @@ def draw(name, results, numbers):
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
     shown = {who: results[who] for who in PICTURED if who in results}
-    for (who, result), colour in zip(shown.items(), colormaps["tab10"].colors, strict=False):
+    for (who, result), colour in zip(shown.items(), color_sequences["tab10"], strict=False):
         for delay, style in zip(DELAYS, ("-", "--"), strict=True):
             settings = [s for s in result["measured"] if s["delay"] == delay]
             for panel, measure in zip(panels, ("stored", "density"), strict=True):

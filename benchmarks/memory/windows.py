@@ -89,7 +89,8 @@ def updated(agent, rule, problems, search):
 def shared(rule, genomes) -> dict[str, np.ndarray]:
     """Of a missing bit, what each genome remembers after the delay, in the mean of lives."""
     told = {}
-    for part, seeds in (("validation", CHOICE), ("test", SEEDS)):
+    of: dict[pg.envs.Part, range] = {"validation": CHOICE, "test": SEEDS}
+    for part, seeds in of.items():
         lived = (with_genome(rule, jnp.asarray(genome)) for genome in genomes)
         problem = pg.envs.remember(**SIZES)
         found = [remembered(one, problem, seeds=seeds, part=part)[0] for one in lived]

@@ -137,6 +137,10 @@ def test_no_gradient_enters_the_memory():
         (lambda: Hierarchy("sgd", modules=0), "`modules` must be a positive whole number"),
         (lambda: Hierarchy("sgd", tokens=0), "`tokens` must be a positive whole number"),
         (lambda: Hierarchy("sgdd"), "unknown rule 'sgdd'"),
+        (
+            lambda: Hierarchy("sgd", "workspace"),
+            "`router` must be a router, .* got 'workspace'",
+        ),
         (lambda: Reconstruction(novelty=1.5), r"`novelty` must lie strictly in \(0, 1\)"),
         (lambda: Reconstruction(rank=0), "`rank` must be a positive whole number"),
         (lambda: Workspace(beta=0.0), "`beta` must be positive"),
