@@ -104,10 +104,12 @@ class Sharded(AbstractProblem[Shards]):
         if skew is not None:
             clean = stressor is None and not measured
             if not isinstance(problem, _Dealt if clean else Classification):
-                raise ValueError(
-                    "`problem` must be a `Classification` to be stressed or measured, or a "
-                    f"`CrossModalAnswer` to be skewed, got {type(problem).__name__}."
+                wanted = (
+                    "a `Classification` or a `CrossModalAnswer` to be skewed"
+                    if clean
+                    else "a `Classification` to be stressed or measured"
                 )
+                raise ValueError(f"`problem` must be {wanted}, got {type(problem).__name__}.")
             skew.check(_left(problem.train, measured), k)
         self.problem, self.k, self.measured, self.skew = problem, k, measured, skew
         self.stressor, self.bad = stressor, jnp.asarray(bad)
