@@ -8,7 +8,8 @@ those that change at presentation 500 in ways that no training has met.
 A row of the table is the mean over three trainings of 32 lives each, as a share of the range
 from chance to best, in the 200 presentations up to the change and in the last 200; `gain` is
 what a method then has more than the fixed weights of the same training seed in the same
-worlds. Intervals of 95% are over all lives; the means of trainings are stored beside them.
+worlds. Intervals of 95% are over all lives, as if those of one champion were independent; the
+means of trainings are stored beside them.
 The spread of the first generation of the fixed weights is chosen among three, on lives of
 seeds that are neither trained nor reported on; all others have the middle one.
 With `--methods` it measures the fixed weights and these alone, and puts them beside the
@@ -16,13 +17,14 @@ others in the file.
 
 A homeostat draws all weights about 0. What one *with features* draws its lower weights around
 is found first, by evolving fixed weights in the same body for most of the generations; of
-these the outputs' are forgotten.
-Writes docs/control/compare-BODY.json.
+these the outputs' are forgotten. Its body alone has one neuron before the outputs.
+Writes docs/control/compare-BODY.json; page.py puts it into docs/control.md.
 """
 
 import argparse
 import functools
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -43,6 +45,7 @@ BUDGET = {"strategy": "CMA_ES", "population": 64, "lives": 2, "objective": "loss
 GENERATIONS = {"CartPole-v0": 60, "Pendulum-v0": 150}
 FIRST = {"CartPole-v0": 40, "Pendulum-v0": 110}  # generations that features are evolved for
 STARTS = {"CartPole-v0": (20.0, 0.0), "Pendulum-v0": (0.003, -3.0)}  # rate and content
+BIRTHS = (0.1, 30.0)  # below, and of the outputs, as large as evolution makes them
 SPREAD = 0.3
 HIDDEN, BOTTLENECK = (8,), (8, 1)
 AT = 500
@@ -121,8 +124,8 @@ def in_two_steps(problem, seed, spread, first, start, generations):
     fixed = pg.rules.FixedWeights(layers, seed=seed)
     weights = evolved(fixed, problem, seed, spread, first).weights
     above = layers[-2] * layers[-1]
-    births = np.full(pg.rules.Homeostat(layers=layers).birth.size, 0.1)
-    births[-above:] = 30.0  # as large as evolution makes them
+    births = np.full(pg.rules.Homeostat(layers=layers).birth.size, BIRTHS[0])
+    births[-above:] = BIRTHS[1]
     below = weights[: -above - layers[-1]]
     rule = pg.rules.Homeostat(*start, births, mean=below, layers=layers)
     return evolved(rule, problem, seed, 0.3 * spread, generations - first)
@@ -183,6 +186,10 @@ def write(body, told, spreads, given):
             before, after = np.moveaxis(told[name][setting], -1, 0)
             gain = after - told["fixed weights"][setting][..., 1]
             row = {"setting": setting, "method": name, "trainings": after.mean(1).tolist()}
+            row["trainings_before"] = before.mean(1).tolist()
+            row["command"] = shlex.join(
+                ["python", "benchmarks/control/compare.py", *sys.argv[1:]]
+            )
             for what, values in {"share": after, "before": before, "gain": gain}.items():
                 row[what] = float(values.mean())
                 row[f"{what}_half_width"] = float(half_width(values.ravel()))
@@ -199,6 +206,19 @@ def write(body, told, spreads, given):
         "spreads": stored["spreads"] | spreads,
         "trainings": given.trainings,
         "lives": LIVES,
+        "seeds": {
+            "trained": [FIRST_SEED + i for i in range(given.trainings)],
+            "spread trained": FIRST_SEED - 1,
+            "spread chosen on": CHOSEN_ON,
+            "reported on": [REPORTED_ON + i for i in range(given.trainings)],
+        },
+        "hidden": HIDDEN,
+        "with features": {
+            "hidden": BOTTLENECK,
+            "generations of features": FIRST[body],
+            "rate and content": STARTS[body],
+            "births below and of outputs": BIRTHS,
+        },
         "settings": SETTINGS,
         "rows": rows,
     }

@@ -25,7 +25,9 @@ def main():
     keys = jax.random.split(jax.random.key(SEED), LIVES)
     record = pg.envs.lives(pg.rules.Homeostat(), problem, keys=keys, probes=(seen,))
     physics, falls = (np.asarray(x) for x in record.probes[0])
-    upright = ~falls[:, AT - BEFORE : AT].any(1) & ~falls[:, -BEFORE:].any(1)
+    before, end = ~falls[:, AT - BEFORE : AT].any(1), ~falls[:, -BEFORE:].any(1)
+    upright = before & end
+    print(f"{upright.sum()} stood before and at the end, {(before & ~end).sum()} only before")
     ranked = sorted(np.flatnonzero(upright), key=lambda life: falls[life, AT:].sum())
     one = int(ranked[len(ranked) // 2])
     last = AT + int(np.flatnonzero(falls[one, AT:])[-1])
