@@ -27,6 +27,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -41,7 +42,12 @@ from plasticgym.rules._atomic import write_atomically
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "control"
 LIVES, FIRST_SEED, CHOSEN_ON, REPORTED_ON = 32, 100, 8500, 9000
-BUDGET = {"strategy": "CMA_ES", "population": 64, "lives": 2, "objective": "loss"}
+BUDGET: dict[str, Any] = {
+    "strategy": "CMA_ES",
+    "population": 64,
+    "lives": 2,
+    "objective": "loss",
+}
 GENERATIONS = {"CartPole-v0": 60, "Pendulum-v0": 150}
 FIRST = {"CartPole-v0": 40, "Pendulum-v0": 110}  # generations that features are evolved for
 STARTS = {"CartPole-v0": (20.0, 0.0), "Pendulum-v0": (0.003, -3.0)}  # rate and content
@@ -93,7 +99,9 @@ def methods(body):
             (SPREAD, 0.1, 1.0),  # the first of those that do as well
         ),
         "homeostat with features": (
-            lambda *given: in_two_steps(*given, FIRST[body], STARTS[body], GENERATIONS[body]),
+            lambda problem, seed, spread: in_two_steps(
+                problem, seed, spread, FIRST[body], STARTS[body], GENERATIONS[body]
+            ),
             BOTTLENECK,
             (SPREAD,),
         ),
@@ -112,7 +120,7 @@ def methods(body):
     }
 
 
-def evolved(rule, problem, seed, spread, generations):
+def evolved(rule, problem, seed, spread, generations) -> Any:
     agent = pg.agents.Evolution(**BUDGET, spread=spread)
     done = pg.agents.train(agent, rule, [problem], generations=generations, seed=seed)
     return done.rule
@@ -127,7 +135,8 @@ def in_two_steps(problem, seed, spread, first, start, generations):
     births = np.full(pg.rules.Homeostat(layers=layers).birth.size, BIRTHS[0])
     births[-above:] = BIRTHS[1]
     below = weights[: -above - layers[-1]]
-    rule = pg.rules.Homeostat(*start, births, mean=below, layers=layers)
+    rate, content = start
+    rule = pg.rules.Homeostat(rate, content, births, mean=below, layers=layers)
     return evolved(rule, problem, seed, 0.3 * spread, generations - first)
 
 
@@ -150,12 +159,12 @@ def measured(body, trained, hidden, spreads, trainings):
 
 def place(body, hidden, changes=None, damages=("intact",) * 3, at=0):
     """A problem of one structure whatever its changes, so that all share one program."""
-    whole = pg.envs.problem(
+    whole: Any = pg.envs.problem(
         body, hidden=hidden, changes=SEEN, damages=("permuted 0", "reversed", "intact"), at=at
     )
     ranges = {n: jnp.asarray(r, float) for n, r in (NONE | (changes or {})).items()}
     # Without the first two there might be nothing to multiply sensors and outputs with.
-    drawn = pg.envs.Changes(whole.dynamics, damages=("permuted 0", "reversed", *damages))
+    drawn: Any = pg.envs.Changes(whole.dynamics, damages=("permuted 0", "reversed", *damages))
     parts = lambda p: (p.changes.ranges, p.changes.sensing, p.changes.acting)  # noqa: E731
     return eqx.tree_at(parts, whole, (ranges, drawn.sensing[2:], drawn.acting[2:]))
 
