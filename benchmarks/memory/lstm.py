@@ -24,7 +24,7 @@ from plasticgym.benchmarks import remembered
 BITS, UNITS = 16, 120
 STORED, DELAYS = (2, 4, 6, 8, 12, 16), (0, 4)
 SETTINGS = [(n, delay) for n in STORED for delay in DELAYS]
-RATES, TRAINED_ON = (0.01, 0.03, 0.1, 0.3), (4, 8, 12)  # rates in gene units of 0.1
+RATES, TRAINED_ON = (0.01, 0.03, 0.1, 0.3, 1.0), (4, 8, 12)  # rates in gene units of 0.1
 CHOICE, SEEDS = range(8000, 8016), range(9000, 9016)
 OTHERS = (*CLASSICAL, "projection, recurrent", "untrained, recurrent")
 
