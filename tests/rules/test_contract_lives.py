@@ -150,7 +150,7 @@ def problems(rule) -> tuple[pg.envs.AbstractProblem, pg.envs.AbstractProblem]:
     """One for the small body and one for the large one."""
     if not pg.rules.accepts(rule, Body(SMALL)):
         alive = (jnp.arange(WIDE) < INPUTS).astype(float)
-        return memory(Body((INPUTS,))), memory(Body((WIDE,), (alive,)))
+        return memory(Body((INPUTS,))), memory(Body((WIDE,), (alive,), hidden=WIDE - INPUTS))
     alive = jnp.ones(INPUTS), *map(jnp.asarray, HIDDEN), jnp.ones(OUTPUTS)
     return task(Body(SMALL)), task(Body(LARGE, alive))
 
