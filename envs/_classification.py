@@ -125,6 +125,11 @@ class Classification(AbstractProblem[Stream]):
         self.view = view
 
     @property
+    def classes(self) -> int:
+        """How many classes examples are of."""
+        return self.body.layers[-1]
+
+    @property
     def examples(self) -> int:
         return min(self.presentations * self.batch, self.train.classes.shape[0])
 

@@ -10,14 +10,14 @@ from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._classification import Classification, Examples
-from ._info_nce import compared, similarities
+from ._info_nce import check_embeddings, compared, similarities
 from ._plain_digits import plain_digits
 from ._supervised import drawn_rows, position_of, rows_at, share_right
 from ._tables import layered
 
 QUESTIONS = ("which digit", "odd or even", "greater than 4", "the next digit")
 ANSWERS = (*"0123456789", "even", "odd", "no", "yes")
-DIGITS = 10
+_DIGITS = 10
 # The place of the answer to each question about each digit.
 _ANSWERED = np.array(
     [
@@ -67,7 +67,7 @@ class CrossModalAnswer(AbstractProblem[Asked]):
 
     **Arguments:**
 
-    - `train`, `validation`, `held_out`: images of digits.
+    - `images`: of digits.
     - `body`: inputs of an image, 4 questions and 16 numbers of an answer; an even number of
       outputs.
     - `batch`, `presentations`: the size of a life; a batch has two rows at least.
@@ -104,11 +104,7 @@ class CrossModalAnswer(AbstractProblem[Asked]):
         if batch < 2:
             raise ValueError(f"`batch` must be at least 2 rows to compare, got {batch}.")
         inputs = images.train.inputs.shape[1] + len(QUESTIONS) + _LONG
-        if len(body.layers) < 2 or body.layers[0] != inputs or body.layers[-1] % 2:
-            raise ValueError(
-                f"`body` must have {inputs} inputs and an even number of outputs, half for "
-                f"each embedding, got layers {body.layers}."
-            )
+        check_embeddings(body, inputs)
         self.train, self.validation = images.train, images.validation
         self.held_out = images.held_out
         self.mean, self.deviation = images.mean, images.deviation
@@ -118,6 +114,11 @@ class CrossModalAnswer(AbstractProblem[Asked]):
         shares = shares / shares.sum()
         self.chance = chance(-(shares * np.log(shares)).sum(), float(shares.max()))
         self.body, self.batch, self.presentations = body, batch, presentations
+
+    @property
+    def classes(self) -> int:
+        """How many classes images are of."""
+        return _DIGITS
 
     @property
     def modalities(self) -> tuple[int, int]:

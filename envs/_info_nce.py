@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..rules import Feedback
+from ..rules import Body, Feedback
 from ..rules._unit import unit
 from ._base import Outcome
 from ._supervised import teaching
@@ -50,6 +50,15 @@ def compared(
     nearest = similarities(u, v).argmax(1)
     found = jnp.take_along_axis(same, nearest[:, None], axis=1).astype(losses.dtype)
     return feedback, Outcome(losses.mean(), found.mean(), jnp.ones(()))
+
+
+def check_embeddings(body: Body, inputs: int) -> None:
+    """Raises a `ValueError` if a body does not fit inputs and two embeddings."""
+    if len(body.layers) < 2 or body.layers[0] != inputs or body.layers[-1] % 2:
+        raise ValueError(
+            f"`body` must have {inputs} inputs and an even number of outputs, half for "
+            f"each embedding, got layers {body.layers}."
+        )
 
 
 def _missed(s: Float[Array, "rows rows"], same: Bool[Array, "rows rows"]) -> Array:

@@ -10,7 +10,7 @@ from ..rules import Body, Clamped
 from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Examples
-from ._cross_modal_answer import DIGITS, CrossModalAnswer
+from ._cross_modal_answer import CrossModalAnswer
 from ._skews import AbstractSkew, Even
 from ._stressors import Stressor
 from ._supervised import teaching
@@ -181,14 +181,10 @@ class Sharded(AbstractProblem[Shards]):
         return self.problem
 
     @property
-    def _train(self) -> Examples:
+    def _cut(self) -> Classification | CrossModalAnswer:
+        """The problem whose train part is dealt out."""
         assert isinstance(self.problem, _Dealt)
-        return self.problem.train
-
-    @property
-    def _total(self) -> int:
-        """How many classes examples are of."""
-        return self.body.layers[-1] if isinstance(self.problem, Classification) else DIGITS
+        return self.problem
 
     def _world_of(self, shard: Examples | None) -> AbstractProblem:
         """The problem that a shard is."""
@@ -201,7 +197,7 @@ class Sharded(AbstractProblem[Shards]):
     ) -> tuple[Examples, Examples | None]:
         """The examples of all shards, and those that are measured."""
         key_order, key_deal = jax.random.split(key)
-        train, total, m = self._train, self._total, self.measured
+        train, total, m = self._cut.train, self._cut.classes, self.measured
         order = _with_classes_alike(train.classes.astype(int), total, key=key_order)
         classes = train.classes[order[m:]].astype(int)
         places = skew.deal(classes, self.k, total, key=key_deal)

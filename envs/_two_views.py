@@ -11,7 +11,7 @@ from ..rules._check_sizes import check_sizes
 from ..rules._unit import unit
 from ._base import AbstractProblem, Frozen, Outcome, Part, chance
 from ._classification import Classification, Examples
-from ._info_nce import compared, similarities
+from ._info_nce import check_embeddings, compared, similarities
 from ._plain_digits import plain_digits
 from ._supervised import drawn_rows, position_of, rows_at, share_right
 from ._tables import layered
@@ -75,11 +75,7 @@ class TwoViews(AbstractProblem[Seen]):
                 f"got {batch}."
             )
         inputs = images.train.inputs.shape[1]
-        if len(body.layers) < 2 or body.layers[0] != inputs or body.layers[-1] % 2:
-            raise ValueError(
-                f"`body` must have {inputs} inputs and an even number of outputs, half for "
-                f"each embedding, got layers {body.layers}."
-            )
+        check_embeddings(body, inputs)
         self.images = images
         self.chance = chance(math.log(batch), 1 / batch)
         self.body, self.batch, self.presentations = body, batch, presentations
