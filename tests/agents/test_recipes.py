@@ -3,6 +3,7 @@
 import doctest
 import inspect
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -66,6 +67,10 @@ def with_parts(problem, **parts):
     return Classification(**(theirs | parts), body=problem.body, **sizes)
 
 
+def alike(found, others):
+    return all(np.array_equal(x, y) for x, y in zip(found, others, strict=True))
+
+
 @pytest.mark.slow
 def test_training_reads_the_validation_part_and_never_the_test_part(run):
     agent = pg.agents.make(run.agent, **{**run.agent_options, **SMALL[run.agent]})
@@ -77,11 +82,12 @@ def test_training_reads_the_validation_part_and_never_the_test_part(run):
 
     def trained(mine):
         found = pg.agents.train(agent, rule, mine, generations=2, seed=0)
-        return np.asarray(pg.rules.genome(found.rule)).tobytes()
+        # Rank-based strategies may find the same genome by other fitnesses.
+        return jax.tree.leaves((pg.rules.genome(found.rule), found.history))
 
     def without(part):
         return [with_parts(p, **{part: noise(getattr(p, part), rng)}) for p in problems]
 
     clean = trained(problems)
-    assert trained(without("held_out")) == clean
-    assert trained(without("validation")) != clean
+    assert alike(trained(without("held_out")), clean)
+    assert not alike(trained(without("validation")), clean)
