@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from ..rules import Body, Clamped
+from ..rules import AbstractRule, Body, Clamped, Replicas
 from ..rules._check_sizes import check_sizes
 from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Examples
@@ -45,7 +45,9 @@ class Sharded(AbstractProblem[Shards]):
     The last `measured` rows of every presentation are always the same, of the train part,
     with all classes alike, and in no shard. Their target is told, their error and reward
     are zero, and they are not scored: mixings may measure on them. A rule that is no
-    `Replicas` would count them among its rows; it lives with `measured=0`.
+    `Replicas` would count them among its rows; it lives with `measured=0`. `Replicas` that
+    measure another number of rows, or whose number does not divide `k`, are refused when
+    they are tested, which [`live`][plasticgym.envs.live] traces before they live.
 
     **Arguments:**
 
@@ -169,11 +171,28 @@ class Sharded(AbstractProblem[Shards]):
         return later, feedback, _mean(outcomes)
 
     def test(self, world: Shards, network: Frozen, *, part: Part, key: Key[Array, ""]):
+        self._check_blocks(network.rule)
+
         def one(own: PyTree, block: Int[Array, ""]) -> Outcome:
             asked = _Block(network.rule, network.state, network, block, self.k, self.measured)
             return self.problem.test(own, asked, part=part, key=key)
 
         return _mean(jax.vmap(one)(world.worlds, jnp.arange(self.k)))
+
+    def _check_blocks(self, rule: AbstractRule) -> None:
+        """Raises a `ValueError` if replicas would get rows of parts of shards."""
+        if not isinstance(rule, Replicas):
+            return
+        if self.k % rule.replicas:
+            raise ValueError(
+                f"`replicas` must be {self.k}, one for each shard, or divide it, got "
+                f"{rule.replicas}."
+            )
+        if rule.measured != self.measured:
+            raise ValueError(
+                f"`measured` must be {self.measured}, the rows that the shards leave to be "
+                f"measured, got {rule.measured}."
+            )
 
     @property
     def _classes(self) -> Classification:

@@ -95,8 +95,8 @@ class MainClass(AbstractSkew):
         fewest, each = min(counts), -(-shards // len(counts))
         if each * self.own > fewest:
             raise ValueError(
-                f"`own` must be at most {fewest // each}, for {each} shards share a class of "
-                f"{fewest} examples that are not measured, got {self.own}."
+                f"`own` must be at most {fewest // each}, for a class has {fewest} examples "
+                f"that are not measured, and {each} of {shards} shards, got {self.own}."
             )
         rest = sum(counts) - max(counts)
         if self.other > rest:

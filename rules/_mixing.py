@@ -32,6 +32,9 @@ class AbstractMixing(eqx.Module):
     def tier(self) -> Tier:
         """How local it is: `activity` where a synapse meets its own copies and no other."""
 
+    def check(self, replicas: int) -> None:
+        """Raises a `ValueError` if there are too few replicas, or too many."""
+
     @abc.abstractmethod
     def mix(
         self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]

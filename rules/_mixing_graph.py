@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PyTree
 
 from ._gene import real
-from ._mixing import AbstractMixing, Measure, combined, replicas_of
+from ._mixing import AbstractMixing, Measure, combined
 from ._signals import Tier
 
 _CLOSE = 1e-4  # how far from 1 a sum of single precision may be
@@ -63,7 +63,7 @@ class Gossip(AbstractMixing):
     **Raises:**
 
     - `ValueError`: if the matrix is not square, an entry is negative or a row does not sum
-      to 1.
+      to 1; in [`Replicas`][plasticgym.rules.Replicas], if there are more or fewer of them.
 
     ??? cite "Reference"
 
@@ -99,12 +99,13 @@ class Gossip(AbstractMixing):
     def tier(self) -> Tier:
         return Tier.ACTIVITY
 
-    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
-        replicas = replicas_of(proposed)
+    def check(self, replicas: int) -> None:
         if self.matrix.shape[0] != replicas:
             raise ValueError(
                 f"`matrix` must have a row for each of {replicas} replicas, got "
                 f"{self.matrix.shape[0]}."
             )
+
+    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
         sizes = jnp.abs(self.matrix)
         return combined(sizes / sizes.sum(1, keepdims=True), proposed)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ._check_sizes import check_sizes
 from ._gene import gene, real
 from ._mixing import AbstractMixing, Measure, chosen, replicas_of
+from ._named_mixing import named_mixing
 from ._signals import Signal, Tier
 
 
@@ -20,14 +21,14 @@ class Poisoned(AbstractMixing):
 
     **Arguments:**
 
-    - `mixing`: what mixes.
+    - `mixing`: what mixes: a part, or text such as `"median"`.
     - `bad`: how many lie.
     - `scale`: $s$, a positive scalar.
 
     **Raises:**
 
-    - `ValueError`: if `bad` is not a positive whole number or the scale not positive; where
-      it mixes, if there are fewer replicas.
+    - `ValueError`: if `bad` is not a positive whole number, the scale not positive or the
+      mixing unknown; in [`Replicas`][plasticgym.rules.Replicas], if there are fewer of them.
 
     ??? cite "Reference"
 
@@ -38,13 +39,13 @@ class Poisoned(AbstractMixing):
 
         ```python
         >>> import plasticgym as pg
-        >>> pg.rules.Poisoned(pg.rules.Median(), bad=2).bad
+        >>> pg.rules.Poisoned("median", bad=2).bad
         2
 
         ```
     """
 
-    mixing: AbstractMixing
+    mixing: AbstractMixing = eqx.field(converter=named_mixing)
     bad: int = eqx.field(static=True, default=1)
     scale: Float[Array, ""] = eqx.field(default=1.0, converter=real, metadata=gene("log"))
 
@@ -59,11 +60,14 @@ class Poisoned(AbstractMixing):
     def tier(self) -> Tier:
         return self.mixing.tier
 
+    def check(self, replicas: int) -> None:
+        if self.bad > replicas:
+            raise ValueError(f"`bad` must be at most {replicas} replicas, got {self.bad}.")
+        self.mixing.check(replicas)
+
     def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
         lie = lambda old, new: old - self.scale * (new - old)  # noqa: E731
         replicas = replicas_of(proposed)
-        if self.bad > replicas:
-            raise ValueError(f"`bad` must be at most {replicas} replicas, got {self.bad}.")
         lies = jnp.arange(replicas) >= replicas - self.bad
         told = chosen(lies, jax.tree.map(lie, agreed, proposed), proposed)
         return self.mixing.mix(agreed, told, measure, key=key)

@@ -47,7 +47,8 @@ class TrimmedMean(AbstractMixing):
 
     **Raises:**
 
-    - `ValueError`: if `cut` is not a positive whole number, or leaves nobody.
+    - `ValueError`: if `cut` is not a positive whole number; in
+      [`Replicas`][plasticgym.rules.Replicas], if it leaves nobody.
 
     ??? cite "Reference"
 
@@ -73,13 +74,14 @@ class TrimmedMean(AbstractMixing):
     def tier(self) -> Tier:
         return Tier.ACTIVITY
 
-    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
-        replicas = replicas_of(proposed)
+    def check(self, replicas: int) -> None:
         if 2 * self.cut >= replicas:
             raise ValueError(
                 f"`cut` must be less than half of {replicas} replicas, got {self.cut}."
             )
-        inner = slice(self.cut, replicas - self.cut)
+
+    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
+        inner = slice(self.cut, replicas_of(proposed) - self.cut)
         return alike(jax.tree.map(lambda w: jnp.sort(w, 0)[inner].mean(0), proposed), proposed)
 
 
@@ -96,7 +98,8 @@ class Krum(AbstractMixing):
 
     **Raises:**
 
-    - `ValueError`: if `bad` is not a positive whole number, or leaves no neighbour.
+    - `ValueError`: if `bad` is not a positive whole number; in
+      [`Replicas`][plasticgym.rules.Replicas], if it leaves no neighbour.
 
     ??? cite "Reference"
 
@@ -122,13 +125,14 @@ class Krum(AbstractMixing):
     def tier(self) -> Tier:
         return Tier.GLOBAL
 
-    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
-        replicas = replicas_of(proposed)
-        neighbours = replicas - self.bad - 2
-        if neighbours < 1:
+    def check(self, replicas: int) -> None:
+        if self.bad + 3 > replicas:
             raise ValueError(
                 f"`bad` must be at most {replicas} replicas minus 3, got {self.bad}."
             )
+
+    def mix(self, agreed: PyTree, proposed: PyTree, measure: Measure, *, key: Key[Array, ""]):
+        neighbours = replicas_of(proposed) - self.bad - 2
         vectors = rows_as_vectors(proposed)
         # Distances do not change when all vectors are moved; rounding does.
         vectors = vectors - vectors.mean(0, keepdims=True)

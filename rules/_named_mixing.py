@@ -4,8 +4,8 @@ from ._mixing_gated import GatedAverage, Segmented
 from ._mixing_graph import Gossip, Ring
 from ._mixing_learned import Learned
 from ._mixing_robust import Krum, Median, TrimmedMean
+from ._named_part import named_part
 from ._registry import Registry
-from ._spelled import spelled
 
 MIXINGS: Registry[AbstractMixing] = Registry(
     "mixing",
@@ -30,9 +30,6 @@ def named_mixing(value: AbstractMixing | str) -> AbstractMixing:
     """The converter of a mixing: a part, or its name with options.
 
     Raises:
-        ValueError: if the text names none or options that it does not take.
+        ValueError: if it is neither, or the text names none or options that it does not take.
     """
-    if not isinstance(value, str):
-        return value
-    name, options, _ = spelled(value)
-    return MIXINGS.make(name, **options)
+    return named_part(value, MIXINGS, AbstractMixing)

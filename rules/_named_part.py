@@ -11,7 +11,7 @@ def named_invariance(value: AbstractInvariance | str) -> AbstractInvariance:
     """
     from . import INVARIANCES  # the registries stand above their members
 
-    return _named(value, INVARIANCES, AbstractInvariance)
+    return named_part(value, INVARIANCES, AbstractInvariance)
 
 
 def named_direction(value: AbstractDirection | str) -> AbstractDirection:
@@ -22,10 +22,15 @@ def named_direction(value: AbstractDirection | str) -> AbstractDirection:
     """
     from . import DIRECTIONS
 
-    return _named(value, DIRECTIONS, AbstractDirection)
+    return named_part(value, DIRECTIONS, AbstractDirection)
 
 
-def _named(value, registry, kind: type):
+def named_part(value, registry, kind: type):
+    """A part, or the one of the registry that the text names, with options.
+
+    Raises:
+        ValueError: if it is neither, or the text names none or options that it does not take.
+    """
     if isinstance(value, str):
         name, options, _ = spelled(value)
         return registry.make(name, **options)

@@ -50,8 +50,8 @@ class Replicas(AbstractRule):
 
     **Raises:**
 
-    - `ValueError`: if a name is unknown, a size is not positive, or the mixing measures
-      and there is nothing to be measured.
+    - `ValueError`: if a name is unknown, a size is not positive, the mixing measures and
+      there is nothing to be measured, or it does not fit so many replicas.
 
     ??? cite "Reference"
 
@@ -85,6 +85,7 @@ class Replicas(AbstractRule):
                 f"`measured` must be positive, for {type(self.mixing).__name__} mixes by "
                 "accuracy on measured rows, got 0."
             )
+        self.mixing.check(self.replicas)
 
     @property
     def reads(self) -> frozenset[Signal]:

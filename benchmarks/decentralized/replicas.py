@@ -66,6 +66,10 @@ class OneOf(AbstractMixing):
     def tier(self):
         return max(m.tier for m in self.mixings)
 
+    def check(self, replicas):
+        for mixing in self.mixings:
+            mixing.check(replicas)
+
     def mix(self, agreed, proposed, measure, *, key):
         ways = [lambda m=m: m.mix(agreed, proposed, measure, key=key) for m in self.mixings]
         return jax.lax.switch(self.number, ways)

@@ -10,7 +10,7 @@ import pytest
 
 import plasticgym as pg
 from plasticgym.envs import Dirichlet, Even, MainClass, Sharded
-from plasticgym.rules import SGD, Body
+from plasticgym.rules import SGD, Body, Replicas
 
 KEY = jax.random.key(0)
 K, MEASURED, CLASSES = 4, 7, 3
@@ -173,7 +173,10 @@ def test_any_problem_has_shards():
         ({"measured": 90}, "`measured` must be less than 90, so that no class is used up"),
         ({"bad": 5, "stressor": pg.envs.label_shift}, "from 0 to 4 shards, got 5"),
         ({"bad": 1}, "`stressor` must say what is wrong with 1 shards, got None"),
-        ({"skew": MainClass(own=16, other=1)}, "`own` must be at most 15, for 2 shards share"),
+        (
+            {"skew": MainClass(own=16, other=1)},
+            "at most 15, for a class has 30 .*, and 2 of 4 shards",
+        ),
         ({"skew": MainClass(own=1, other=70)}, "`other` must be at most 63, got 70"),
         ({"skew": Dirichlet(size=500)}, "`size` must be at most 99, got 500"),
     ],
@@ -181,6 +184,19 @@ def test_any_problem_has_shards():
 def test_what_does_not_fit_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Sharded(source(), **{"k": K} | options)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"replicas": 3}, "`replicas` must be 4, one for each shard, or divide it, got 3"),
+        ({"replicas": 4}, "`measured` must be 7, the rows that the shards leave .*, got 0"),
+    ],
+)
+def test_replicas_that_do_not_fit_the_shards_are_refused(sizes, message):
+    problem, rule = Sharded(source(), K, MEASURED), Replicas(SGD(), **sizes)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: pg.envs.live(rule, problem, key=KEY))
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan")])

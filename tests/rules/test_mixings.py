@@ -139,6 +139,8 @@ def test_a_poisoned_update_goes_the_other_way():
         ("gossip(matrix=((1.0, 0.0),))", r"must be square, got shape \(1, 2\)"),
         ("gossip(matrix=((1.0,), (0.5, 0.5)))", "must be rows of numbers, all of one length"),
         ("average(3)", "must read like name"),
+        (3, "`mixing` must be a part or text that names one of alone, average"),
+        (pg.rules.Average, "`mixing` must be a part or text"),
     ],
 )
 def test_what_does_not_fit_is_refused(text, message, unchecked):
@@ -151,10 +153,12 @@ def test_what_does_not_fit_is_refused(text, message, unchecked):
     [
         (pg.rules.TrimmedMean(3), "`cut` must be less than half of 5 replicas, got 3"),
         (pg.rules.Krum(3), "`bad` must be at most 5 replicas minus 3, got 3"),
-        (pg.rules.Poisoned(pg.rules.Average(), bad=6), "`bad` must be at most 5 replicas"),
+        (pg.rules.Poisoned("average", bad=6), "`bad` must be at most 5 replicas"),
+        (pg.rules.Poisoned("krum(bad=3)"), "`bad` must be at most 5 replicas minus 3, got 3"),
         (pg.rules.Gossip(np.eye(2)), "a row for each of 5 replicas, got 2"),
     ],
 )
 def test_what_does_not_fit_so_many_replicas_is_refused(mixing, message):
+    """When built, not when they first mix, in the middle of a life."""
     with pytest.raises(ValueError, match=message):
-        mixed(mixing)
+        pg.rules.Replicas(mixing=mixing, replicas=REPLICAS)
