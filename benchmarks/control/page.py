@@ -6,13 +6,12 @@ method has more than the fixed weights of the same seeds is a mean over training
 """
 
 import json
-import re
 
 import numpy as np
 from compare import FOLDER
 
+from plasticgym.benchmarks._page import place
 from plasticgym.benchmarks._statistics import half_width
-from plasticgym.rules._atomic import write_atomically
 
 PAGE = FOLDER.with_suffix(".md")
 BASELINE = "fixed weights"
@@ -27,15 +26,10 @@ ROWS = {
 
 
 def main():
-    page = PAGE.read_text()
     for name in ("cartpole", "pendulum"):
         rows = json.loads((FOLDER / f"compare-{name}.json").read_text())["rows"]
-        marks = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
-        lines = "\n".join(table({(r["setting"], r["method"]): r for r in rows}))
-        page, found = re.subn(marks, rf"\g<1>{lines}\n\g<2>", page, flags=re.DOTALL)
-        if found != 1:
-            raise SystemExit(f"{PAGE} has {found} places for {name}, not one.")
-    write_atomically(PAGE, page.encode())
+        lines = table({(r["setting"], r["method"]): r for r in rows})
+        place(PAGE, name, "\n".join(lines))
 
 
 def table(found) -> list[str]:

@@ -1,12 +1,12 @@
 """Where results go: tables between marks of the page on remembering, figures beside it."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 
 from plasticgym.benchmarks._machine import machine
+from plasticgym.benchmarks._page import place
 from plasticgym.benchmarks._statistics import bootstrap, half_width
 from plasticgym.rules._atomic import write_atomically
 
@@ -17,14 +17,7 @@ FOLDER = PAGE.with_suffix("")
 def put(name: str, lines: list[str], *, told: str) -> None:
     """Replaces what stands between `<!-- name -->` and `<!-- end of name -->`."""
     source = f"`python benchmarks/memory/{name}.py`, {told}; {machine()}."
-    text = "\n".join([*lines, "", source])
-    marks = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
-    page, found = re.subn(
-        marks, lambda m: m[1] + text + "\n" + m[2], PAGE.read_text(), flags=re.DOTALL
-    )
-    if found != 1:
-        raise SystemExit(f"{PAGE} has {found} places for {name}, not one.")
-    write_atomically(PAGE, page.encode())
+    place(PAGE, name, "\n".join([*lines, "", source]))
 
 
 def keep(name: str, results) -> None:

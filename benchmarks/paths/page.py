@@ -5,15 +5,14 @@ that bear its name, and draws docs/paths/continual.png.
 """
 
 import json
-import re
 
 import numpy as np
 from continual import FILE, METHODS, stored
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from plasticgym.benchmarks._page import place
 from plasticgym.benchmarks._statistics import half_width
-from plasticgym.rules._atomic import write_atomically
 
 PAGE = FILE.parents[1] / "invariant-paths.md"
 COLUMNS = ("method", "setting", "accuracy", "forgetting", "backward transfer", "path - method")
@@ -34,20 +33,9 @@ def main():
     anchors = FILE.with_name("anchors.json")
     if anchors.is_file():
         tables["anchors"] = curve(json.loads(anchors.read_text())["methods"])
-    text = PAGE.read_text()
     for name, found in tables.items():
-        text = placed(text, name, found)
-    write_atomically(PAGE, text.encode())
+        place(PAGE, name, found)
     draw(problems)
-
-
-def placed(text: str, name: str, found: str) -> str:
-    """The page with this between the comments of this name."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if len(between.findall(text)) != 1:
-        raise ValueError(f"{PAGE} must hold {begin.strip()} and {end} once.")
-    return between.sub(lambda _: f"{begin}{found}\n{end}", text)
 
 
 def table(name: str, told) -> str:
