@@ -7,7 +7,6 @@ import importlib.util
 import re
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -21,15 +20,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
-from .rules import Registry
 from .rules._written_rule import is_of_file
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 _PICTURES = (".png", ".svg", ".pdf")
 _NOTHING_ELSE = "`--resume` goes on with a run as it was; give nothing else."
-_LIFE = "life: presentations x batch; chance: the score of knowing nothing"
 
 app = typer.Typer(
     help="Learning problems whose agent is a local update rule.",
@@ -65,41 +61,17 @@ def main() -> None:
 @app.command()
 def problems() -> None:
     """List the problems that a rule can live in."""
-    from . import envs
+    from ._listings import problems
 
-    def row(name: str) -> tuple[str, ...]:
-        problem = envs.problem(name)
-        return (
-            envs.shell_name(name),
-            name,
-            "-".join(map(str, problem.body.layers)),
-            f"{problem.presentations} x {problem.batch}",
-            f"{float(problem.chance.score):.3f}",
-        )
-
-    _list(Table("problem", "id", "body", "life", "chance", caption=_LIFE), envs.PROBLEMS, row)
+    problems(_out, _err)
 
 
 @app.command()
 def rules() -> None:
     """List the rules, how local they are, what they read, and their genes."""
-    from .rules import RULES, genome, shipped
+    from ._listings import rules
 
-    def row(name: str) -> tuple[str, ...]:
-        rule = shipped(name)
-        return (
-            name,
-            str(rule.tier),
-            ", ".join(sorted(map(str, rule.reads))) or "nothing",
-            str(genome(rule).size),
-            (type(rule).__doc__ or "").split("\n")[0].split(":")[0].rstrip("."),
-        )
-
-    caption = (
-        "tier: what may decide how a synapse changes, from activity, its own two neurons, to "
-        "layer and global; reads: what of the feedback the rule is told"
-    )
-    _list(Table("rule", "tier", "reads", "genes", "about", caption=caption), RULES, row)
+    rules(_out, _err)
 
 
 @app.command()
@@ -337,24 +309,6 @@ def _unseen(run, *, allowed: bool) -> tuple[str, ...]:
 
 def _command() -> str:
     return shlex.join(["plasticgym", *sys.argv[1:]])
-
-
-def _list(table: Table, registry: Registry[Any], row: Callable[[str], tuple[str, ...]]) -> None:
-    """Prints a row per member; some need data, those of other packages may be broken."""
-    broken = []
-    table.columns[0].no_wrap = True  # names are there to be copied
-    for name in registry:
-        try:
-            table.add_row(*row(name))
-        except (ModuleNotFoundError, FileNotFoundError) as error:
-            table.add_row(name, "not installed")
-            broken.append(f"the {registry.kind} {name!r} needs what is not here: {error}")
-        except Exception as error:
-            table.add_row(name, "broken")
-            broken.append(f"the {registry.kind} {name!r} is broken: {error}")
-    _out.print(table)
-    for message in broken:
-        _err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _quoted(command: str, path: Path) -> str:
