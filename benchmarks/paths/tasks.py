@@ -42,6 +42,11 @@ def permuted_digits(order: Order, tasks: int = 5) -> pg.envs.Continual:
     return pg.envs.permuted_digits(**sizes, tasks=tasks, order=order)
 
 
+def permuted_mnist(order: Order) -> pg.envs.Continual:
+    sizes = {"hidden": (100, 100), "batch": 64, "presentations": 3000}
+    return pg.envs.permuted_mnist(**sizes, side=14, tasks=5, order=order)
+
+
 def fewer_permuted(order: Order) -> pg.envs.Continual:
     return permuted_digits(order, tasks=3)
 
@@ -69,6 +74,13 @@ PROBLEMS = {
         split_mnist,
         without=COSTLY,
         like="split-digits",
+    ),
+    "permuted-mnist": Trial(
+        "PermutedMnist-v0 of 14x14 pixels, 196-100-100-10",
+        permuted_mnist,
+        permuted_mnist,
+        without=COSTLY,
+        like="permuted-digits",
     ),
     "own-deviations": Trial(
         "PermutedDigits-v0 with pixels scaled as in Digits-v0, 64-100-100-10",
