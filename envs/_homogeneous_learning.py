@@ -15,6 +15,8 @@ from ._nodes import Nodes
 from ._plain_digits import plain_digits
 from ._role import AbstractRole, Episode, Progress, check_positive
 
+_FARTHEST = 0.1  # no nodes are farther apart
+
 
 @final
 class HomogeneousLearning(AbstractRole):
@@ -33,7 +35,9 @@ class HomogeneousLearning(AbstractRole):
     images; the distances stay what they are.
 
     You see `columns`: the node it is at, one-hot; the recall of each class on the
-    validation part; and the share of hops that is left. The score is $a$: balanced
+    validation part; how lately it was at each node, $0.9^h$ after $h$ more hops and 0 if
+    never; the distance to each from here, in tenths; and the share of hops that is left.
+    Who does not know where it has been runs in circles. The score is $a$: balanced
     accuracy, as in [`Classification`][plasticgym.envs.Classification].
 
     **Arguments:**
@@ -96,9 +100,9 @@ class HomogeneousLearning(AbstractRole):
         self.local = Adam(rate=rate)
         self.goal = jnp.asarray(goal, float)
         self.distances = jnp.asarray(_roads(self.choices, roads), float)
+        kinds = ("at", "recall", "lately", "distance")
         self.columns = (
-            *(f"at[{n}]" for n in range(self.choices)),
-            *(f"recall[{n}]" for n in range(self.choices)),
+            *(f"{kind}[{n}]" for kind in kinds for n in range(self.choices)),
             "hops_left",
         )
 
@@ -135,7 +139,7 @@ class HomogeneousLearning(AbstractRole):
 
     def act(self, episode: Episode, action: Int[Array, ""]) -> Episode:
         life = episode.life
-        world = eqx.tree_at(lambda w: w.node, life.world, action)
+        world = self.problem.moved(life.world, action)
         life = Life(_fresh(life.state), world, life.key, life.time, life.diverged)
 
         def presentation(life: Life, _):
@@ -155,10 +159,11 @@ class HomogeneousLearning(AbstractRole):
         return last | (episode.progress.score >= self.goal)
 
     def see(self, episode: Episode) -> Float[Array, " columns"]:
+        world, recall = episode.life.world, self._recall(episode.life)
+        at = jax.nn.one_hot(world.node, self.choices)
+        far = self.distances[world.node] / _FARTHEST
         left = 1.0 - episode.life.time / self.problem.presentations
-        at = jax.nn.one_hot(episode.life.world.node, self.choices)
-        recall = self._recall(episode.life)
-        return jnp.concatenate([at, recall, left.astype(recall.dtype)[None]])
+        return jnp.concatenate([at, recall, world.lately, far, left.astype(recall.dtype)[None]])
 
     def _recall(self, life: Life) -> Float[Array, " classes"]:
         network = Frozen(self.local, life.state)
@@ -231,5 +236,6 @@ def _fresh(state: State) -> State:
 
 def _roads(nodes: int, seed: int) -> np.ndarray:
     """Symmetric distances between 0 and 0.1."""
-    drawn = np.triu(np.random.default_rng(seed).uniform(0.0, 0.1, (nodes, nodes)), 1)
+    drawn = np.random.default_rng(seed).uniform(0.0, _FARTHEST, (nodes, nodes))
+    drawn = np.triu(drawn, 1)
     return drawn + drawn.T

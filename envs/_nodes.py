@@ -12,14 +12,24 @@ from ._base import AbstractProblem, Frozen, Outcome, Part
 from ._classification import Classification, Stream
 from ._supervised import share_right
 
+_FADING = 0.9  # of how lately one was at a node, with each move
+
 
 class Journey(eqx.Module):
-    """The world of nodes: the images each has, where one is, and in which order they come."""
+    """The world of nodes: the images each has, where one is, and in which order they come.
+
+    - `order`: of the images of a node, for the present stay.
+    - `lately`: 1 for the node where one went last, less for each move since, and 0 for
+      those where one never went.
+    - `key`: orders are drawn from it.
+    """
 
     shards: Int[Array, "nodes size"]
     order: Int[Array, "presentations batch"]
     node: Int[Array, ""]
+    lately: Float[Array, " nodes"]
     time: Int[Array, ""]
+    key: Key[Array, ""]
 
 
 @final
@@ -28,8 +38,8 @@ class Nodes(AbstractProblem[Journey]):
 
     A world deals `own` images of class $n$ to node $n$, and to each node `other` ones of
     all other classes, which nodes may share. A stay is `epochs` passes over the images of
-    a node, each in a new order. Who moves the network from node to node sets `node`; by
-    itself it stays at the one, a random one, where it was born.
+    a node, each in a new order. `moved` begins another one; by itself the network stays at
+    the one, a random one, where it was born, and its first stay comes again and again.
     """
 
     images: Classification
@@ -85,19 +95,28 @@ class Nodes(AbstractProblem[Journey]):
 
     def reset(self, *, key: Key[Array, ""]) -> Journey:
         key_deal, key_order, key_node = jax.random.split(key, 3)
-        nodes, size = self.body.layers[-1], self.own + self.other
-        drawn = jax.random.uniform(key_order, (self.stays * self.epochs, size))
-        order = drawn.argsort(1).reshape(self.presentations, self.batch)
-        node = jax.random.randint(key_node, (), 0, nodes)
-        return Journey(self._dealt(nodes, key=key_deal), order, node, jnp.zeros((), int))
+        nodes, now = self.body.layers[-1], jnp.zeros((), int)
+        return Journey(
+            self._dealt(nodes, key=key_deal),
+            self._order(now, key=key_order),
+            jax.random.randint(key_node, (), 0, nodes),
+            jnp.zeros(nodes),
+            now,
+            key_order,
+        )
+
+    def moved(self, world: Journey, node: Int[Array, ""]) -> Journey:
+        """The world at the beginning of a stay at this node."""
+        order = self._order(world.time, key=world.key)
+        lately = (_FADING * world.lately).at[node].set(1.0)
+        return Journey(world.shards, order, node, lately, world.time, world.key)
 
     def observe(self, world: Journey) -> Clamped:
         return self.images.observe(self._stream(world))
 
     def respond(self, world: Journey, outputs: Float[Array, "batch outputs"]):
         _, feedback, outcome = self.images.respond(self._stream(world), outputs)
-        later = Journey(world.shards, world.order, world.node, world.time + 1)
-        return later, feedback, outcome
+        return eqx.tree_at(lambda w: w.time, world, world.time + 1), feedback, outcome
 
     def test(self, world: Journey, network: Frozen, *, part: Part, key: Key[Array, ""]):
         return self.images.test(self._stream(world), network, part=part, key=key)
@@ -115,14 +134,20 @@ class Nodes(AbstractProblem[Journey]):
         classes = self.images.train.classes.astype(int)
 
         def one(node: Int[Array, ""], key: Key[Array, ""]) -> Int[Array, " size"]:
-            drawn = jax.random.uniform(key, classes.shape)
-            mine = jnp.where(classes == node, drawn, drawn + 1.0).argsort()
-            others = jnp.where(classes == node, drawn + 1.0, drawn).argsort()
-            return jnp.concatenate([mine[: self.own], others[: self.other]])
+            drawn, mine = jax.random.uniform(key, classes.shape), classes == node
+            _, own = jax.lax.top_k(jnp.where(mine, drawn, -1.0), self.own)
+            _, others = jax.lax.top_k(jnp.where(mine, -1.0, drawn), self.other)
+            return jnp.concatenate([own, others])
 
         return jax.vmap(one)(jnp.arange(nodes), jax.random.split(key, nodes))
 
+    def _order(self, time: Int[Array, ""], *, key: Key[Array, ""]):
+        """Passes over the images of a node, from this time on."""
+        passes = (self.epochs, self.own + self.other)
+        drawn = jax.random.uniform(jax.random.fold_in(key, time), passes)
+        return drawn.argsort(1).reshape(self.stay, self.batch)
+
     def _stream(self, world: Journey) -> Stream:
         """The world of the images, at the node that is visited."""
-        order = world.shards[world.node][world.order[world.time]]
+        order = world.shards[world.node][world.order[world.time % self.stay]]
         return Stream(order[None], jnp.zeros((), int), None)

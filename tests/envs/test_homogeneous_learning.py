@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -63,9 +64,11 @@ def test_a_stay_shows_every_image_of_the_node_as_often_as_there_are_epochs():
     problem = pg.envs.homogeneous_learning(**SMALL | {"epochs": 2, "batch": 5}).problem
     world = problem.reset(key=KEY)
     assert problem.stay == 4
-    seen = np.asarray(world.order[: problem.stay]).ravel()
-    assert sorted(seen) == sorted([*range(10)] * 2)
-    assert world.order.shape == (problem.presentations, 5)
+    order = np.asarray(world.order)
+    assert order.shape == (4, 5)
+    assert sorted(order.ravel()) == sorted([*range(10)] * 2)
+    later = eqx.tree_at(lambda w: w.time, world, jnp.asarray(4))
+    assert (problem.moved(later, jnp.asarray(3)).order != order).any()
 
 
 def test_a_hop_pays_its_formula_and_moves_the_network(role, born, hop):
@@ -87,7 +90,20 @@ def test_a_hop_pays_its_formula_and_moves_the_network(role, born, hop):
     seen = np.asarray(role.see(after))
     assert seen[:10].argmax() == node
     np.testing.assert_allclose(seen[10:20].mean(), accuracy, rtol=1e-5)
-    np.testing.assert_allclose(seen[20], 2 / 3, rtol=1e-5)
+    np.testing.assert_allclose(seen[30:40], 10 * role.distances[node], rtol=1e-5)
+    np.testing.assert_allclose(seen[-1], 2 / 3, rtol=1e-5)
+
+
+def test_it_tells_where_the_network_has_been_and_how_lately(role, born, hop):
+    def lately(episode):
+        return np.asarray(role.see(episode))[20:30]
+
+    np.testing.assert_array_equal(lately(born), 0.0)  # it has not learned where it was born
+    episode = born
+    for node, traces in ((4, {4: 1.0}), (7, {4: 0.9, 7: 1.0}), (4, {4: 1.0, 7: 0.9})):
+        episode, *_ = hop(episode, jnp.asarray(node))
+        expected = np.array([traces.get(n, 0.0) for n in range(10)])
+        np.testing.assert_allclose(lately(episode), expected, rtol=1e-6)
 
 
 def test_each_hop_begins_with_a_fresh_adam(role, born, hop):
