@@ -53,6 +53,7 @@ from ._gradient_projection_memory import (
 from ._hebb import Hebb as Hebb
 from ._hierarchy import Hierarchy as Hierarchy
 from ._homeostat import Homeostat as Homeostat
+from ._homeostat_genomes import homeostat as _homeostat
 from ._hopfield import Hopfield as Hopfield
 from ._invariance import AbstractInvariance as AbstractInvariance
 from ._invariance import Anchored as Anchored
@@ -154,7 +155,7 @@ RULES: Registry[AbstractRule] = Registry(
         "bcm": BCM,
         "abcd": ABCD,
         "three-factor": ThreeFactor,
-        "homeostat": Homeostat,
+        "homeostat": _homeostat,
         "volterra": Volterra,
         "blur": _blur,
         "vsml": _vsml,

@@ -7,6 +7,7 @@ from ._control import ant_abcd as ant_abcd
 from ._control import cart_pole_homeostat as cart_pole_homeostat
 from ._control import half_cheetah_abcd as half_cheetah_abcd
 from ._control import pendulum_abcd as pendulum_abcd
+from ._control import pendulum_homeostat as pendulum_homeostat
 from ._learned_optimizer import learned_optimizer as learned_optimizer
 from ._metagradient import adam_metagradient as adam_metagradient
 from ._metagradient import blur_metagradient as blur_metagradient
@@ -27,6 +28,7 @@ RECIPES: Registry[Run] = Registry(
         "remembering-digits": remembering_digits,
         "learned-optimizer": learned_optimizer,
         "cart-pole-homeostat": cart_pole_homeostat,
+        "pendulum-homeostat": pendulum_homeostat,
         "pendulum-abcd": pendulum_abcd,
         "ant-abcd": ant_abcd,
         "half-cheetah-abcd": half_cheetah_abcd,

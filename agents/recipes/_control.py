@@ -36,6 +36,31 @@ def cart_pole_homeostat(seed: int = 0, generations: int = 60) -> Run:
     return _evolved(("homeostat", {}), problem, seed, generations, population=64, lives=2)
 
 
+def pendulum_homeostat(seed: int = 0, generations: int = 40) -> Run:
+    """Evolves a homeostat on changing pendulums, from features that were evolved before.
+
+    Where it begins was made by `python benchmarks/control/features.py`.
+
+    Cost: a minute or two on one core.
+
+    Args:
+        seed: of all that is random.
+        generations: how many.
+
+    !!! example
+
+        ```python
+        >>> import plasticgym as pg
+        >>> pg.agents.recipe("pendulum-homeostat", seed=3).options
+        {'genome': 'pendulum'}
+
+        ```
+    """
+    problem = ("Pendulum-v0", {"hidden": (8, 1), "changes": SEEN})
+    start = ("homeostat", {"genome": "pendulum"})
+    return _evolved(start, problem, seed, generations, population=64, lives=2, spread=0.1)
+
+
 def pendulum_abcd(seed: int = 0, generations: int = 400) -> Run:
     """Evolves ABCD, with coefficients of its own for each synapse, on changing pendulums.
 
@@ -114,6 +139,7 @@ def _evolved(
     *,
     population: int,
     lives: int = 4,
+    spread: float = 0.3,
 ) -> Run:
     # A matrix of covariances over thousands of genes would cost more than the lives.
     strategy = "CMA_ES" if population < 512 else "Open_ES"
@@ -127,7 +153,7 @@ def _evolved(
             "population": population,
             "lives": lives,
             "objective": "loss",
-            "spread": 0.3,
+            "spread": spread,
         },
         generations=generations,
         seed=seed,

@@ -140,9 +140,26 @@ def test_a_homeostat_is_born_around_its_mean_and_its_outputs_around_nothing():
     assert not top[:, 4].any()
 
 
+def test_a_homeostat_of_the_pendulum_is_born_with_features_and_a_sign_to_find_out():
+    rule = pg.rules.make("homeostat", genome="pendulum")
+    keys = jax.random.split(KEY, 64)
+    drawn = jax.vmap(lambda key: rule.init(Body(rule.layers), key=key))(keys).synapses
+    *below, top = (np.asarray(block["weight"]) for block in drawn)
+    assert all((w.std(0) < 0.5 * np.abs(w.mean(0)).max()).all() for w in below)
+    assert 0.2 < (top[:, 0] > 0).mean() < 0.8
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (
+            lambda: pg.rules.make("homeostat", genome="pendulm"),
+            "unknown genome of homeostat 'pendulm'; did you mean 'pendulum'",
+        ),
+        (
+            lambda: pg.rules.make("homeostat", genome="a.safetensors", rate=1.0),
+            r"a genome file takes no options, got \['rate'\]",
+        ),
         (lambda: FixedWeights(LAYERS, jnp.ones(25)), r"`weights` must have shape \(26,\)"),
         (lambda: FixedWeights(LAYERS, activation="tan"), "'tan'; did you mean 'tanh'"),
         (lambda: newborn(FixedWeights((3, 2))), r"`body` must have layers \(3, 2\)"),
