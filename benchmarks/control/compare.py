@@ -1,27 +1,29 @@
 """Plastic networks against fixed ones: python benchmarks/control/compare.py [BODY...]
 
 On each body every method is evolved by the same strategy with the same budget: population,
-lives, generations and worlds. Worlds have the *seen* changes, drawn anew in each. Then the
-champions live in worlds that chose nothing: unchanged ones, those with seen changes, and
-those that change at presentation 500 in ways that no training has met.
+lives, generations, worlds and restarts. Worlds have the *seen* changes, drawn anew in each.
+A training begins with three searches, of other seeds and other spreads of the first
+generation; the one goes on whose champion then does best in seen worlds, of seeds that are
+neither trained nor reported on. The last champion lives in worlds that chose nothing:
+unchanged ones, those with seen changes, and those that change at presentation 500 in ways that
+no training has met.
 
-A row of the table is the mean over three trainings of 32 lives each, as a share of the range
-from chance to best, in the 200 presentations up to the change and in the last 200; `gain` is
-what a method then has more than the fixed weights of the same training seed in the same
-worlds. Intervals of 95% are over all lives, as if those of one champion were independent; the
-means of trainings are stored beside them.
-The spread of the first generation of the fixed weights is chosen among three, on lives of
-seeds that are neither trained nor reported on; all others have the middle one.
-With `--methods` it measures the fixed weights and these alone, and puts them beside the
-others in the file.
+Stored of each training is the mean over 32 lives, as a share of the range from chance to
+best, in the 200 presentations up to the change and in the last 200. Of a method: the mean
+over trainings with its 95% interval, and `gain`, what it has more than the fixed weights of
+the same seeds in the same worlds. Seeds begin at 400, other ones than those by which the
+methods were made.
+With `--methods` it measures these alone; if fixed weights are not among them it puts them
+beside the others in the file. The file is written after each training.
 
 A homeostat draws all weights about 0. What one *with features* draws its lower weights around
-is found first, by evolving fixed weights in the same body for most of the generations; of
-these the outputs' are forgotten. Its body alone has one neuron before the outputs.
+is found first, by evolving fixed weights in its body for most of the generations; of these
+the outputs' are forgotten. Its body alone has one neuron before the outputs.
 Writes docs/control/compare-BODY.json; page.py puts it into docs/control.md.
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import shlex
@@ -41,19 +43,22 @@ from plasticgym.benchmarks._statistics import half_width
 from plasticgym.rules._atomic import write_atomically
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "control"
-LIVES, FIRST_SEED, CHOSEN_ON, REPORTED_ON = 32, 100, 8500, 9000
+LIVES, FIRST_SEED, CHOSEN_ON, REPORTED_ON = 32, 400, 8500, 9200
 BUDGET: dict[str, Any] = {
     "strategy": "CMA_ES",
     "population": 64,
     "lives": 2,
     "objective": "loss",
 }
-GENERATIONS = {"CartPole-v0": 60, "Pendulum-v0": 150}
-FIRST = {"CartPole-v0": 40, "Pendulum-v0": 110}  # generations that features are evolved for
+SPREADS = (0.1, 0.3, 1.0)  # of the first generation of each of three searches
+APART = 1000  # their seeds
+GENERATIONS = {"CartPole-v0": (20, 40), "Pendulum-v0": (150, 100)}  # of three, then of one
+SECOND = {"CartPole-v0": 20, "Pendulum-v0": 50}  # of these, after features
 STARTS = {"CartPole-v0": (20.0, 0.0), "Pendulum-v0": (0.003, -3.0)}  # rate and content
 BIRTHS = (0.1, 30.0)  # below, and of the outputs, as large as evolution makes them
-SPREAD = 0.3
-HIDDEN, BOTTLENECK = (8,), (8, 1)
+STEEP, SECOND_SPREAD = 3.0, 0.1
+HIDDEN, NARROW = (8,), (8, 1)
+BASELINE = "fixed weights"
 AT = 500
 NONE = {"gravity": (1, 1), "mass": (1, 1), "length": (1, 1), "delay": (0, 0), "noise": (0, 0)}
 SETTINGS = {
@@ -65,96 +70,123 @@ SETTINGS = {
     "reversed": {"damages": ("reversed",) * 3, "at": AT},
     "permuted": {"damages": ("permuted 0", "permuted 1", "permuted 2"), "at": AT},
 }
+SEEN_AT = list(SETTINGS).index("seen")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bodies", nargs="*", default=list(GENERATIONS))
-    parser.add_argument("--trainings", type=int, default=3)
-    parser.add_argument("--methods", nargs="*", help="besides the fixed weights; all without")
+    parser.add_argument("--trainings", type=int, default=10)
+    parser.add_argument("--methods", nargs="*", help="these alone; all without")
     given = parser.parse_args()
     for body in given.bodies:
-        told, spreads = {}, {}
-        for name, (trained, hidden, spreads_tried) in methods(body).items():
-            if name not in ("fixed weights", *(given.methods or methods(body))):
-                continue
-            found = measured(body, trained, hidden, spreads_tried, given.trainings)
-            told[name], spreads[name] = found
-            write(body, told, spreads, given)
+        known = methods(body)
+        wanted = given.methods or list(known)
+        stored = {} if BASELINE in wanted else read(body)
+        for name in wanted:
+            begin, hidden = known[name]
+            told = []
+            for i in range(given.trainings):
+                told.append(measured(body, begin, hidden, i))
+                stored[name] = entry(told, stored.get(BASELINE) if name != BASELINE else None)
+                write(body, stored)
+                after = [
+                    f"{setting} {mean:.2f}"
+                    for setting, (_, mean) in zip(SETTINGS, told[-1][1], strict=True)
+                ]
+                print(body, name, f"{i}:", f"spread {told[-1][0]},", *after, flush=True)
 
 
 def methods(body):
-    """How each is trained, `(problem, seed, spread) -> rule`, where, and spreads to try."""
+    """How each is trained, `(problem, seed) -> rule, spread`, and its hidden layers."""
     layers = pg.envs.problem(body, hidden=HIDDEN).body.layers
+    whole = sum(GENERATIONS[body])
 
-    def plain(begin):
-        return lambda problem, seed, spread: evolved(
-            begin(seed), problem, seed, spread, GENERATIONS[body]
-        )
+    def plain(make):
+        return functools.partial(searched, body, make, whole), HIDDEN
 
     return {
-        "fixed weights": (
-            plain(lambda seed: pg.rules.FixedWeights(layers, seed=seed)),
-            HIDDEN,
-            (SPREAD, 0.1, 1.0),  # the first of those that do as well
-        ),
-        "homeostat with features": (
-            lambda problem, seed, spread: in_two_steps(
-                problem, seed, spread, FIRST[body], STARTS[body], GENERATIONS[body]
-            ),
-            BOTTLENECK,
-            (SPREAD,),
-        ),
-        "homeostat": (plain(lambda seed: pg.rules.Homeostat()), HIDDEN, (SPREAD,)),
-        "gated policy": (
-            plain(lambda seed: pg.rules.GatedPolicy(layers, seed=seed)),
-            HIDDEN,
-            (SPREAD,),
-        ),
-        "abcd": (
-            plain(lambda seed: pg.rules.ABCD(layers=layers, rate=0.1, both=0.0)),
-            HIDDEN,
-            (SPREAD,),
-        ),
-        "three-factor": (plain(lambda seed: pg.rules.ThreeFactor()), HIDDEN, (SPREAD,)),
+        BASELINE: plain(lambda seed: pg.rules.FixedWeights(layers, seed=seed)),
+        "homeostat with features": (functools.partial(in_two_steps, body), NARROW),
+        "gated policy": plain(lambda seed: pg.rules.GatedPolicy(layers, seed=seed)),
+        "homeostat": plain(lambda seed: pg.rules.Homeostat()),
+        "abcd": plain(lambda seed: pg.rules.ABCD(layers=layers, rate=0.1, both=0.0)),
+        "three-factor": plain(lambda seed: pg.rules.ThreeFactor()),
+        "blur": plain(told_rewards),
     }
 
 
-def evolved(rule, problem, seed, spread, generations) -> Any:
-    agent = pg.agents.Evolution(**BUDGET, spread=spread)
-    done = pg.agents.train(agent, rule, [problem], generations=generations, seed=seed)
-    return done.rule
+def told_rewards(seed) -> Any:
+    start: Any = pg.rules.make("blur", genome="normalised", seed=seed)
+    return dataclasses.replace(start, injects="reward")
 
 
-def in_two_steps(problem, seed, spread, first, start, generations):
+def searched(body, make, generations, problem, seed) -> Any:
+    """Of three searches the one that soon does best goes on."""
+    found = []
+    for n, spread in enumerate(SPREADS):
+        agent = pg.agents.Evolution(**BUDGET, spread=spread)
+        own = seed + APART * n
+        begun = pg.agents.train(
+            agent, make(own), [problem], generations=GENERATIONS[body][0], seed=own
+        )
+        share = shares(begun.rule, stacked(body, problem), CHOSEN_ON + seed)[SEEN_AT, 1]
+        found.append((share, spread, begun))
+    _, spread, best = max(found, key=lambda f: f[0])
+    done = pg.agents.train(
+        best.agent,
+        best.initial,
+        [problem],
+        generations=generations,
+        seed=seed,  # of nothing any more
+        start=(best.search, best.history),
+    )
+    return done.rule, spread
+
+
+def in_two_steps(body, problem, seed):
     """Features first, then how long to bear what, and how far to draw."""
+    second = SECOND[body]
+    features, spread = searched(
+        body, functools.partial(steep, problem), sum(GENERATIONS[body]) - second, problem, seed
+    )
+    agent = pg.agents.Evolution(**BUDGET, spread=SECOND_SPREAD)
+    rule = around(body, problem, features.weights)
+    done = pg.agents.train(agent, rule, [problem], generations=second, seed=seed)
+    return done.rule, spread
+
+
+def steep(problem, seed) -> Any:
+    """Newborn fixed weights of a body with one neuron below the outputs, which it drives."""
+    fixed = pg.rules.FixedWeights(problem.body.layers, seed=seed)
+    outputs = problem.body.layers[-1]
+    top = slice(-2 * outputs, -outputs)  # below them stand the biases
+    steeper = STEEP * jnp.sign(fixed.weights[top])
+    return eqx.tree_at(lambda r: r.weights, fixed, fixed.weights.at[top].set(steeper))
+
+
+def around(body, problem, weights) -> Any:
+    """The homeostat that draws its lower weights around these, and forgets the outputs'."""
     layers = problem.body.layers
-    fixed = pg.rules.FixedWeights(layers, seed=seed)
-    weights = evolved(fixed, problem, seed, spread, first).weights
     above = layers[-2] * layers[-1]
     births = np.full(pg.rules.Homeostat(layers=layers).birth.size, BIRTHS[0])
     births[-above:] = BIRTHS[1]
     below = weights[: -above - layers[-1]]
-    rate, content = start
-    rule = pg.rules.Homeostat(rate, content, births, mean=below, layers=layers)
-    return evolved(rule, problem, seed, 0.3 * spread, generations - first)
+    return pg.rules.Homeostat(*STARTS[body], births, mean=below, layers=layers)
 
 
-def measured(body, trained, hidden, spreads, trainings):
-    """Shares of the range by setting, each `(trainings, lives, before and after)`."""
+def measured(body, trained, hidden, i):
+    """The spread chosen in a training, and shares, `(settings, before and after)`."""
     seen = place(body, hidden, changes=SEEN)
+    rule, spread = trained(seen, FIRST_SEED + i)
+    return spread, shares(rule, stacked(body, seen), REPORTED_ON + i)
+
+
+def stacked(body, problem):
+    """The worlds of all settings, for the network of a problem."""
+    hidden = problem.body.layers[1:-1]
     stack = [place(body, hidden, **options) for options in SETTINGS.values()]
-    stack = jax.tree.map(lambda *x: jnp.stack(x), *stack)
-    chosen = spreads[0]
-    if len(spreads) > 1:
-        which, found = list(SETTINGS).index("seen"), {}
-        for spread in spreads:
-            rule = trained(seen, FIRST_SEED - 1, spread)
-            found[spread] = shares(rule, stack, CHOSEN_ON)[which, :, 1].mean()
-        chosen = max(found, key=lambda s: found[s])
-    rules = [trained(seen, FIRST_SEED + i, chosen) for i in range(trainings)]
-    told = np.stack([shares(r, stack, REPORTED_ON + i) for i, r in enumerate(rules)], 1)
-    return dict(zip(SETTINGS, told, strict=True)), chosen
+    return jax.tree.map(lambda *x: jnp.stack(x), *stack)
 
 
 def place(body, hidden, changes=None, damages=("intact",) * 3, at=0):
@@ -170,9 +202,9 @@ def place(body, hidden, changes=None, damages=("intact",) * 3, at=0):
 
 
 def shares(rule, stack, seed):
-    """Of the range from chance to best, `(settings, lives, before and after the change)`."""
+    """Of the range from chance to best, means over lives, `(settings, before and after)`."""
     keys = jax.random.split(jax.random.key(seed), LIVES)
-    scores = np.asarray(lived(rule, stack, keys), np.float64)
+    scores = np.asarray(lived(rule, stack, keys), np.float64).mean(1)
     chance, best = stack.dynamics.chance, stack.dynamics.best
     return (scores - chance) / (best - chance)
 
@@ -186,53 +218,75 @@ def lived(rule, stack, keys):
     return jax.vmap(lambda p: jax.vmap(functools.partial(life, p))(keys))(stack)
 
 
-def write(body, told, spreads, given):
-    path = FOLDER / f"compare-{body.removesuffix('-v0').lower()}.json"
-    stored = json.loads(path.read_text()) if given.methods else {"rows": [], "spreads": {}}
-    rows = [row for row in stored["rows"] if row["method"] not in told]
-    for setting in SETTINGS:
-        for name in told:
-            before, after = np.moveaxis(told[name][setting], -1, 0)
-            gain = after - told["fixed weights"][setting][..., 1]
-            row = {"setting": setting, "method": name, "trainings": after.mean(1).tolist()}
-            row["trainings_before"] = before.mean(1).tolist()
-            row["command"] = shlex.join(
-                ["python", "benchmarks/control/compare.py", *sys.argv[1:]]
-            )
-            for what, values in {"share": after, "before": before, "gain": gain}.items():
-                row[what] = float(values.mean())
-                row[f"{what}_half_width"] = float(half_width(values.ravel()))
-            rows.append(row)
-            print(
-                f"{body} {setting:10} {name:14} {row['before']:.3f} then {row['share']:.3f} +- "
-                f"{row['share_half_width']:.3f}, gain {row['gain']:+.3f} +- "
-                f"{row['gain_half_width']:.3f}",
-                file=sys.stderr,
-            )
-    record = {
-        "machine": machine()._asdict(),
-        "budget": BUDGET | {"generations": GENERATIONS[body]},
-        "spreads": stored["spreads"] | spreads,
-        "trainings": given.trainings,
+def entry(told, baseline):
+    """What is stored of a method, of which so many trainings are done."""
+    spreads, found = zip(*told, strict=True)
+    before, after = np.moveaxis(np.stack(found), -1, 0)
+    entry: dict[str, Any] = {
+        "command": shlex.join(["python", "benchmarks/control/compare.py", *sys.argv[1:]]),
+        "seeds": [FIRST_SEED + i for i in range(len(told))],
+        "chosen on": [CHOSEN_ON + FIRST_SEED + i for i in range(len(told))],
+        "reported on": [REPORTED_ON + i for i in range(len(told))],
+        "spreads": list(spreads),
+    }
+    entry |= {"before": by_setting(before), "after": by_setting(after)}
+    if baseline is not None:
+        fixed = np.array([baseline["after"][s]["trainings"] for s in SETTINGS]).T
+        paired = min(len(told), len(fixed))
+        entry["gain"] = by_setting(after[:paired] - fixed[:paired])
+    return entry
+
+
+def by_setting(values) -> dict[str, dict[str, Any]]:
+    return {
+        setting: {
+            "mean": float(row.mean()),
+            "half_width": float(half_width(row)),
+            "trainings": row.tolist(),
+        }
+        for setting, row in zip(SETTINGS, values.T, strict=True)
+    }
+
+
+def file_of(body):
+    return FOLDER / f"compare-{body.removesuffix('-v0').lower()}.json"
+
+
+def read(body) -> dict[str, Any]:
+    """The methods in the file, which must have been measured as this script would.
+
+    Raises:
+        SystemExit: if they were not.
+    """
+    stored = json.loads(file_of(body).read_text())
+    ours = json.loads(json.dumps(protocol(body)))
+    if {k: stored.get(k) for k in ours} != ours:
+        raise SystemExit(f"{file_of(body)} is of another protocol; run without --methods.")
+    return stored["methods"]
+
+
+def protocol(body) -> dict[str, Any]:
+    return {
+        "budget": BUDGET | {"generations of three, then of one": GENERATIONS[body]},
+        "spreads": SPREADS,
         "lives": LIVES,
-        "seeds": {
-            "trained": [FIRST_SEED + i for i in range(given.trainings)],
-            "spread trained": FIRST_SEED - 1,
-            "spread chosen on": CHOSEN_ON,
-            "reported on": [REPORTED_ON + i for i in range(given.trainings)],
-        },
         "hidden": HIDDEN,
         "with features": {
-            "hidden": BOTTLENECK,
-            "generations of features": FIRST[body],
+            "hidden": NARROW,
+            "generations after features": SECOND[body],
+            "spread after features": SECOND_SPREAD,
+            "output weights of first features": STEEP,
             "rate and content": STARTS[body],
             "births below and of outputs": BIRTHS,
         },
         "settings": SETTINGS,
-        "rows": rows,
     }
+
+
+def write(body, methods):
+    record = {"machine": machine()._asdict(), **protocol(body), "methods": methods}
     FOLDER.mkdir(exist_ok=True)
-    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(file_of(body), (json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
