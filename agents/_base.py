@@ -33,7 +33,7 @@ class Generation(eqx.Module):
     **Arguments:**
 
     - `best`, `mean`: fitness over the population; for agents without one, of the genome.
-    - `diverged`: share of the lives that diverged.
+    - `diverged`: share of the lives that diverged, in themselves or in their gradient.
     """
 
     best: Float[Array, "*generations"]

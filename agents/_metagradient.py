@@ -38,8 +38,9 @@ class MetaGradient(AbstractAgent):
 
     the weighted mean loss of its own stream before learning from it, and the loss on the
     validation part at its end. Gradients are taken per life; those of diverged lives and
-    those that are not finite are dropped, and the mean of the others moves the genome
-    with Adam after clipping its norm. Memory grows with the length of the life.
+    those that are not finite are dropped, and reported as diverged; the mean of the others
+    moves the genome with Adam after clipping its norm. Memory grows with the length of
+    the life.
 
     **Arguments:**
 
@@ -168,7 +169,7 @@ class MetaGradient(AbstractAgent):
             change, state = optimizer.update(gradient, search.progress["optimizer"], vector)
         progress = {"genome": optax.apply_updates(vector, change), "optimizer": state}
         fitness = 1.0 - losses.mean()
-        report = Generation(fitness, fitness, diverged.astype(float).mean())
+        report = Generation(fitness, fitness, (~good).astype(float).mean())
         return Search(progress, search.key, search.generation + 1), report
 
     def champion(self, rule: AbstractRule, search: Search) -> AbstractRule:

@@ -1,5 +1,6 @@
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -113,3 +114,16 @@ def test_bad_input(name):
 def test_bad_schedules(arguments, message):
     with pytest.raises(ValueError, match=message):
         pg.agents.MetaGradient(**arguments)
+
+
+def test_gradients_that_are_not_finite_move_nothing_and_are_told():
+    def steep(rule, problem, key):
+        loss = jnp.sqrt(0.0 * pg.rules.genome(rule).sum()) + jax.random.uniform(key)
+        return loss, jnp.asarray(False)
+
+    agent = pg.agents.MetaGradient(lives=2)
+    rule, problem = pg.rules.SGD(rate=0.3), pg.envs.plane("xor", **SIZES)
+    search = agent.init(rule, [problem], key=jax.random.key(0))
+    after, report = agent.descended(rule, [problem], search, steep)
+    assert report.diverged == 1.0
+    assert pg.rules.genome(agent.champion(rule, after)) == pg.rules.genome(rule)
