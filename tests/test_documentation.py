@@ -77,6 +77,7 @@ def test_every_package_says_what_it_holds(package):
     assert package.__doc__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [n for n, v in EXPORTED.items() if ">>>" in (inspect.getdoc(v) or "")]
 )

@@ -70,7 +70,9 @@ def by_hand(width, recall):
     return lived
 
 
-@pytest.mark.parametrize(("width", "recall"), [(1, 0), (2, 2)])
+@pytest.mark.parametrize(
+    ("width", "recall"), [pytest.param(1, 0, marks=pytest.mark.slow), (2, 2)]
+)
 def test_gradients_flow_through_the_two_windows_alone(problem, width, recall):
     agent = Windowed(MetaGradient(), width=width, recall=recall)
     loss, found = gradient(agent._lived, problem)
@@ -107,6 +109,7 @@ def test_in_the_mean_over_windows_each_presentation_counts_once(presentations, w
     np.testing.assert_allclose(counted, 1.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_the_life():
     def needed(agent, presentations):
         problems = [pg.envs.plane("xor", presentations=presentations, **SIZES)]

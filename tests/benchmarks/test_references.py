@@ -151,6 +151,7 @@ def test_what_is_known_is_not_measured_again(folder, scripts, counted, tmp_path)
     assert counted[2:] == [("sgd", [4]), ("sgd", [6])]
 
 
+@pytest.mark.slow
 def test_tuned_adam_counts_as_one_by_default(folder, shipped):
     reference = benchmarks.reference(SUITE)
     settings = told(folder)["settings"]

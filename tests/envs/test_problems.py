@@ -26,6 +26,19 @@ NAMES = [name for name in ALL if "view" in inspect.signature(pg.envs.PROBLEMS[na
 MOVING = {"CartPole-v0", "Pendulum-v0", "Acrobot-v0", "MountainCar-v0"}
 # Kept unseen while rules are designed: built and checked for form, but no network in them.
 UNSEEN = {"Wine-v0", "BreastCancer-v0", "Cross-v0", "Triangle-v0", "Blobs-v0"}
+# One of each kind; the others are slow tests.
+EXEMPLARS = {
+    "Digits-v0",
+    "Xor-v0",
+    "Wine-v0",
+    "Diabetes-v0",
+    "Repeats-v0",
+    "Remember-v0",
+    "SplitDigits-v0",
+    "CartPole-v0",
+    "ShardedDigits-v0",
+    "CrossModalAnswer-v0",
+}
 PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
 SIZES = {
     "Digits-v0": (997, 300, 500),
@@ -54,6 +67,14 @@ LOADERS = {
 }
 
 
+def members(names):
+    """Parameters of a fixture."""
+    return [
+        pytest.param(name, marks=() if name in EXEMPLARS else pytest.mark.slow)
+        for name in names
+    ]
+
+
 @functools.cache
 def build(name, view=None, presentations=3):
     options = {} if view is None else {"view": view}
@@ -65,17 +86,17 @@ def build(name, view=None, presentations=3):
     return pg.envs.problem(name, **{k: v for k, v in options.items() if k in takes})
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=members(ALL))
 def any_problem(request):
     return build(request.param, presentations=6)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=members(NAMES))
 def problem(request):
     return build(request.param)
 
 
-@pytest.fixture(params=[name for name in NAMES if name not in UNSEEN])
+@pytest.fixture(params=members(name for name in NAMES if name not in UNSEEN))
 def inhabited(request):
     return build(request.param)
 

@@ -14,9 +14,31 @@ COMBINATORS = {
 # The tables of rules, which tell classes apart, are no place for it.
 BODIES = {"chemotaxis": pg.rules.Chemotaxis}
 UNREGISTERED = COMBINATORS | BODIES
+# One of each kind; the others keep to the contract in the slow tests.
+EXEMPLARS = {
+    "sgd",
+    "adam",
+    "feedback-alignment",
+    "node-perturbation",
+    "equilibrium-propagation",
+    "oja",
+    "three-factor",
+    "blur",
+    "vsml",
+    "remembering",
+    "hopfield",
+    "invariant-path",
+    "replicas",
+    "hierarchy of blur",
+}
 
 
-@pytest.fixture(params=[*pg.rules.RULES, *UNREGISTERED])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in EXEMPLARS else pytest.mark.slow)
+        for name in (*pg.rules.RULES, *UNREGISTERED)
+    ]
+)
 def rule(request) -> pg.rules.AbstractRule:
     if request.param in UNREGISTERED:
         return UNREGISTERED[request.param]()
