@@ -111,6 +111,7 @@ def test_while_only_short_lives_are_allowed_the_others_do_not_matter(problems, n
     assert np.array_equal(pg.rules.genome(a.rule), pg.rules.genome(b.rule))
 
 
+@pytest.mark.slow
 def test_members_of_a_generation_live_in_the_same_drawn_problems(problems):
     agent = pg.agents.Evolution(population=4, lives=2, draws=3)
     vectors = jnp.array([[0.0], [-1.0], [0.0]])

@@ -82,6 +82,7 @@ def test_gradients_flow_through_the_two_windows_alone(problem, width, recall):
     assert np.abs(found).min() > 1e-5
 
 
+@pytest.mark.slow
 def test_a_window_as_long_as_the_life_keeps_all_gradients_but_those_of_birth(problem):
     """The windows open on the state at birth, whose genes go straight through."""
 

@@ -163,6 +163,7 @@ def test_tuned_adam_counts_as_one_by_default(folder, shipped):
     assert report.results["sgd"]["wide"].upper == reference.scores["wide"]
 
 
+@pytest.mark.slow
 def test_the_best_rates_come_by_setting(folder, shipped):
     settings = told(folder)["settings"]
     rules = benchmarks.tuned(SUITE, "adam")

@@ -34,6 +34,7 @@ def test_one_setting_is_what_lives_are_tested_to_score(rule):
     assert not found.diverged.any()
 
 
+@pytest.mark.slow
 def test_what_is_shown_after_some_snippets_is_their_delay(rule):
     """As many as are stored next, or pass: the same accuracy, to within its interval."""
     seeds = range(200)
@@ -46,6 +47,7 @@ def test_what_is_shown_after_some_snippets_is_their_delay(rule):
     assert on_the_way[0].stored.mean() > on_the_way[1].stored.mean() + 0.03
 
 
+@pytest.mark.slow
 def test_synapses_that_do_not_exist_take_no_room():
     rule = pg.rules.make(
         "remembering", topology="sparse-recurrent", topology_options={"share": 0.3, "ticks": 1}
