@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, final
 
 import equinox as eqx
@@ -10,6 +11,12 @@ from ._base import AbstractRule, Body, Clamped, Feedback, State
 from ._check_sizes import check_sizes
 from ._inner_rule import inner_rule
 from ._signals import Signal, Tier
+
+
+def _inner_rules(values: Sequence[AbstractRule | str]) -> tuple[AbstractRule, ...]:
+    if isinstance(values, str):
+        raise ValueError(f'`experts` must be rules, such as ("sgd", "sgd"), got {values!r}.')
+    return tuple(map(inner_rule, values))
 
 
 @final
@@ -62,9 +69,7 @@ class CrossModal(AbstractRule):
         ```
     """
 
-    experts: tuple[AbstractRule, ...] = eqx.field(
-        converter=lambda rules: tuple(map(inner_rule, rules))
-    )
+    experts: tuple[AbstractRule, ...] = eqx.field(converter=_inner_rules)
     inputs: tuple[int, ...] | None = eqx.field(
         static=True, default=None, converter=lambda sizes: sizes and tuple(sizes)
     )

@@ -100,6 +100,7 @@ def test_shares_are_a_partition_of_every_layer():
     ("experts", "inputs", "message"),
     [
         ((), None, "`experts` must be at least one rule"),
+        ("sgd", None, r"`experts` must be rules, such as .* got 'sgd'"),
         (("sgd", "sgd"), (0, 5), r"`inputs\[0\]` must be a positive whole number, got 0"),
         (("sgd", "sgd"), (3, 1, 1), r"`inputs` must have a size for each of the 2 experts"),
         (("sgdd",), None, "unknown rule 'sgdd'; did you mean 'sgd'"),
