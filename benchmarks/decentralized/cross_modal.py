@@ -12,6 +12,11 @@ Dirichlet, 0.1), smaller towers, and 600 presentations of 64 rows for each:
 - alone: each client has towers of its own;
 - sharing: after every 20 presentations the clients average both towers.
 
+With two clients, each with half of the images, and towers and lives as long as those of one:
+
+- sharing, as above;
+- one network, which learns from the rows of both.
+
 On `TwoViews-v0`, split towers: retrieval among 50 lower halves, and how well digits are told by
 the half of which no label was ever seen, the lower and then the upper one missing.
 
@@ -52,7 +57,7 @@ def main():
     told = json.loads(FILE.read_text()) if FILE.is_file() and not given.again else {}
     told = told or {"command": "python benchmarks/decentralized/cross_modal.py", "measured": {}}
     told |= machine()._asdict()
-    for part in (central, clients, views):
+    for part in (central, clients, halves, views):
         for name, measure in part().items():
             if name not in told["measured"]:
                 told["measured"][name] = found = measure()
@@ -87,19 +92,33 @@ def clients():
     problem = pg.envs.cross_modal_answer(hidden=SMALLER, batch=BATCH, presentations=FEWER)
     skew = pg.envs.Dirichlet(alpha=ALPHA, size=IMAGES)
     sharded = pg.envs.Sharded(problem, CLIENTS, skew=skew)
-
-    def measure(mixing):
-        def build(rate):
-            inner = towers(problem, rate)
-            return pg.rules.Replicas(inner, mixing, every=EVERY, replicas=CLIENTS)
-
-        rate = chosen(build, sharded)
-        return {"rate": rate, "score": scores(lived(build(rate), sharded))}
-
     return {
-        "skewed, sharing": lambda: measure("average"),
-        "skewed, alone": lambda: measure("alone"),
+        "skewed, sharing": lambda: measured(sharded, mixing="average"),
+        "skewed, alone": lambda: measured(sharded, mixing="alone"),
     }
+
+
+def halves():
+    """Two clients with half of the images each, and one network for the rows of both."""
+    problem = pg.envs.cross_modal_answer(hidden=HIDDEN, batch=BATCH, presentations=LENGTH)
+    sharded = pg.envs.Sharded(problem, 2, skew=pg.envs.Even())
+    return {
+        "even, sharing": lambda: measured(sharded, mixing="average"),
+        "even, one network": lambda: measured(sharded),
+    }
+
+
+def measured(sharded, mixing=None):
+    """What clients score that mix so; without a mixing, one network learns from all rows."""
+
+    def build(rate):
+        inner = towers(sharded.problem, rate)
+        if mixing is None:
+            return inner
+        return pg.rules.Replicas(inner, mixing, every=EVERY, replicas=sharded.k)
+
+    rate = chosen(build, sharded)
+    return {"rate": rate, "score": scores(lived(build(rate), sharded))}
 
 
 def views():

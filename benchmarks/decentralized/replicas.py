@@ -10,7 +10,7 @@ passes. `central` is one network that learns from the rows of all shards.
 Stressed: five even shards, 100 rows measured; two shards are spoiled (all labels moved by
 one, all pixels shuffled), or two replicas tell the opposite of what they learned.
 
-Writes docs/decentralized/replicas.json, replicas.md and replicas.png.
+Writes docs/decentralized/replicas.json; page.py makes tables and a picture of it.
 """
 
 import json
@@ -22,8 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
@@ -35,7 +33,7 @@ from plasticgym.rules._named_mixing import named_mixing
 from plasticgym.rules._replicas import travelling
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "decentralized"
-SEEDS, EVERY, ROUNDS = tuple(range(8100, 8112)), 20, (1, 5, 10, 15, 20, 30)
+SEEDS, EVERY, ROUNDS = tuple(range(8200, 8212)), 20, (1, 5, 10, 15, 20, 30)
 LIFE: dict[str, Any] = {"presentations": EVERY * ROUNDS[-1]}
 RULE = Adam(rate=5e-3)
 SKEWED = ("average", "ring", "partial(share=0.5)", "alone")
@@ -97,8 +95,6 @@ def main():
     }
     text = json.dumps(report, allow_nan=False) + "\n"
     write_atomically(FOLDER / "replicas.json", text.encode())
-    write_atomically(FOLDER / "replicas.md", page(report).encode())
-    draw(report)
 
 
 def mixed_by(mixings, replicas, measured=0) -> Replicas:
@@ -114,10 +110,10 @@ def numbered(rule, number) -> Replicas:
     return eqx.tree_at(lambda r: getattr(r.mixing, "mixing", r.mixing).number, rule, number)
 
 
-def over_seeds(function, settings, *given) -> dict:
+def over_seeds(function, settings, *given, seeds=SEEDS) -> dict:
     """What a function makes of each key, setting and what is given, by name of the setting."""
     names, values = zip(*settings, strict=True)
-    pairs = [(seed, *np.atleast_1d(value)) for value in values for seed in SEEDS]
+    pairs = [(seed, *np.atleast_1d(value)) for value in values for seed in seeds]
     columns = [np.asarray(column) for column in zip(*pairs, strict=True)]
 
     @eqx.filter_jit
@@ -126,7 +122,7 @@ def over_seeds(function, settings, *given) -> dict:
         return jax.lax.map(one, columns)
 
     found = jax.tree.map(
-        lambda x: np.asarray(x).reshape(len(names), len(SEEDS), *x.shape[1:]),
+        lambda x: np.asarray(x).reshape(len(names), len(seeds), *x.shape[1:]),
         run(columns, *given),
     )
     told = {name: jax.tree.map(lambda x, n=n: x[n], found) for n, name in enumerate(names)}
@@ -142,41 +138,41 @@ def over_seeds(function, settings, *given) -> dict:
     return told
 
 
-def scored(rule, problem, key, probes):
+def scored(rule, problem, key, probes, part="test"):
     """Of one life: the scores after each of the rounds, whether it diverged, and probes."""
     times = tuple(EVERY * r for r in ROUNDS[:-1])
-    record = pg.envs.live(rule, problem, key=key, part="test", tests=times, probes=probes)
+    record = pg.envs.live(rule, problem, key=key, part=part, tests=times, probes=probes)
     return (record.tests.score, record.diverged, *record.probes)
 
 
-def under_stress(mixings) -> dict:
-    """Test scores by mixing and by what goes wrong, and whom the gate shuts out, if it is one.
+def under_stress(mixings, *, wrongs=WRONG, seeds=SEEDS, part="test") -> dict:
+    """Scores by mixing and by what goes wrong, and whom the gate shuts out, if it is one.
 
     A life that diverges scores chance from then on.
     """
     names, found = list(mixings), {}
     rule = mixed_by(mixings.values(), SPOILED["k"], SPOILED["measured"])
-    for stressor in ("label-shift", "pixel-shuffle"):
+    for stressor in dict.fromkeys(which for which, _, _ in wrongs.values()):
         spoiled = pg.envs.sharded_digits(**SPOILED, **LIFE, stressor=stressor)
 
         def life(key, number, bad, scale, spoiled, rule):
             problem = eqx.tree_at(lambda p: p.bad, spoiled, bad.astype(int))
             mine = eqx.tree_at(lambda r: r.mixing.scale, numbered(rule, number), scale)
-            return scored(mine, problem, key, (gate,))
+            return scored(mine, problem, key, (gate,), part)
 
         settings = [
             ((name, wrong), (float(n), float(bad), scale))
             for n, name in enumerate(names)
-            for wrong, (which, bad, scale) in WRONG.items()
+            for wrong, (which, bad, scale) in wrongs.items()
             if which == stressor
         ]
-        found |= over_seeds(life, settings, spoiled, rule)
-    pick = lambda of: {name: {w: of(*found[name, w]) for w in WRONG} for name in names}  # noqa: E731
+        found |= over_seeds(life, settings, spoiled, rule, seeds=seeds)
+    pick = lambda of: {name: {w: of(*found[name, w]) for w in wrongs} for name in names}  # noqa: E731
     told = {
         "stressed": pick(lambda scores, diverged, _: scores.round(5).tolist()),
         "diverged": pick(lambda scores, diverged, _: int(diverged.sum())),
     }
-    seen = [w for w, (_, _, scale) in WRONG.items() if scale == HONEST and "gated" in names]
+    seen = [w for w, (_, _, scale) in wrongs.items() if scale == HONEST and "gated" in names]
     return told | {"rejected": {w: rejected(*found["gated", w][2]) for w in seen}}
 
 
@@ -200,66 +196,10 @@ def rejected(taken, bad) -> dict:
     """The shares of spoiled and of sound replicas that a gate shuts out, of each seed."""
     taken, bad = taken[:, EVERY - 1 :: EVERY], bad[:, EVERY - 1 :: EVERY]
     return {
-        kind: [float((1 - taken[n])[of[n]].mean()) for n in range(len(SEEDS))]
+        kind: [float((1 - taken[n])[of[n]].mean()) for n in range(len(taken))]
         for kind, of in {"spoiled": bad, "sound": ~bad}.items()
         if of.any()
     }
-
-
-def told(values) -> str:
-    """Mean and 95% interval, in percent."""
-    values = np.asarray(values)
-    return f"{100 * values.mean():.1f} ± {100 * half_width(values):.1f}"
-
-
-def page(report) -> str:
-    curves = {name: np.asarray(of) for name, of in report["skewed"].items()}
-    ends = {
-        name: {wrong: np.asarray(found)[:, -1] for wrong, found in of.items()}
-        for name, of in report["stressed"].items()
-    }
-    wrongs = list(ends["average"])
-    lines = [["shards of main classes, after round", *map(str, ROUNDS)]]
-    lines += [["---"] * len(lines[0])]
-    lines += [
-        [name, *(told(found[:, r]) for r in range(len(ROUNDS)))]
-        for name, found in curves.items()
-    ]
-    second = [[f"five even shards, after round {ROUNDS[-1]}", *wrongs]]
-    second += [["---"] * len(second[0])]
-    second += [[name, *(told(of[w]) for w in wrongs)] for name, of in ends.items()]
-    gain = [told(ends["gated"][w] - ends["average"][w]) for w in wrongs]
-    second += [["gated - average, paired", *gain]]
-    shut = report["rejected"]
-    third = [["shut out by the gate", *shut], ["---"] * (len(shut) + 1)]
-    for kind in ("spoiled", "sound"):
-        third.append([kind, *(told(of[kind]) if kind in of else "-" for of in shut.values())])
-    note = (
-        "Accuracy on the test part in percent, the mean over replicas; means ± 95% intervals "
-        f"(Student's t) over {len(SEEDS)} seeds. `{report['command']}`; {machine()}."
-    )
-    tables = (
-        "\n".join(f"| {' | '.join(x)} |" for x in table) for table in (lines, second, third)
-    )
-    return "\n\n".join([*tables, note]) + "\n"
-
-
-def draw(report) -> None:
-    figure = Figure(figsize=(9.0, 3.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
-    moved = {name: of["labels moved"] for name, of in report["stressed"].items()}
-    panels = {left: report["skewed"], right: moved}
-    for panel, curves in panels.items():
-        for name, found in curves.items():
-            mean, half = 100 * np.mean(found, 0), 100 * half_width(np.asarray(found))
-            panel.errorbar(ROUNDS, mean, half, marker="o", ms=3, capsize=2, label=name)
-        panel.set_xlabel("rounds")
-        panel.legend(frameon=False, fontsize=8, loc="lower right")
-    left.set_ylabel("test accuracy (%)")
-    left.set_title("ten shards, each of a main class", fontsize=9)
-    right.set_title("five shards, two of them with labels moved", fontsize=9)
-    figure.savefig(FOLDER / "replicas.png")
 
 
 if __name__ == "__main__":
