@@ -26,6 +26,7 @@ from jaxtyping import Array, Int
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
 from plasticgym.benchmarks._statistics import half_width
+from plasticgym.envs._base import Part
 from plasticgym.envs._lifetime import keys_of, present
 from plasticgym.rules import AbstractMixing, Adam, Alone, GatedAverage, Poisoned, Replicas
 from plasticgym.rules._atomic import write_atomically
@@ -138,14 +139,14 @@ def over_seeds(function, settings, *given, seeds=SEEDS) -> dict:
     return told
 
 
-def scored(rule, problem, key, probes, part="test"):
+def scored(rule, problem, key, probes, part: Part = "test"):
     """Of one life: the scores after each of the rounds, whether it diverged, and probes."""
     times = tuple(EVERY * r for r in ROUNDS[:-1])
     record = pg.envs.live(rule, problem, key=key, part=part, tests=times, probes=probes)
     return (record.tests.score, record.diverged, *record.probes)
 
 
-def under_stress(mixings, *, wrongs=WRONG, seeds=SEEDS, part="test") -> dict:
+def under_stress(mixings, *, wrongs=WRONG, seeds=SEEDS, part: Part = "test") -> dict:
     """Scores by mixing and by what goes wrong, and whom the gate shuts out, if it is one.
 
     A life that diverges scores chance from then on.
