@@ -18,7 +18,9 @@ beside the others in the file. The file is written after each training.
 
 A homeostat draws all weights about 0. What one *with features* draws its lower weights around
 is found first, by evolving fixed weights in its body for most of the generations; of these
-the outputs' are forgotten. Its body alone has one neuron before the outputs.
+the outputs' are forgotten. Its body alone has one neuron before the outputs. *Around a policy*
+the same is done with fixed weights of the body of all others: what their outputs say is said
+by the one neuron.
 Writes docs/control/compare-BODY.json; page.py puts it into docs/control.md.
 """
 
@@ -77,6 +79,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bodies", nargs="*", default=list(GENERATIONS))
     parser.add_argument("--trainings", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of trainings")
     parser.add_argument("--methods", nargs="*", help="these alone; all without")
     given = parser.parse_args()
     for body in given.bodies:
@@ -87,8 +90,10 @@ def main():
             begin, hidden = known[name]
             told = []
             for i in range(given.trainings):
-                told.append(measured(body, begin, hidden, i))
-                stored[name] = entry(told, stored.get(BASELINE) if name != BASELINE else None)
+                told.append(measured(body, begin, hidden, given.first_seed + i, i))
+                stored[name] = entry(
+                    told, given.first_seed, None if name == BASELINE else stored[BASELINE]
+                )
                 write(body, stored)
                 after = [
                     f"{setting} {mean:.2f}"
@@ -108,6 +113,7 @@ def methods(body):
     return {
         BASELINE: plain(lambda seed: pg.rules.FixedWeights(layers, seed=seed)),
         "homeostat with features": (functools.partial(in_two_steps, body), NARROW),
+        "homeostat around a policy": (functools.partial(around_policy, body), NARROW),
         "gated policy": plain(lambda seed: pg.rules.GatedPolicy(layers, seed=seed)),
         "homeostat": plain(lambda seed: pg.rules.Homeostat()),
         "abcd": plain(lambda seed: pg.rules.ABCD(layers=layers, rate=0.1, both=0.0)),
@@ -146,14 +152,36 @@ def searched(body, make, generations, problem, seed) -> Any:
 
 def in_two_steps(body, problem, seed):
     """Features first, then how long to bear what, and how far to draw."""
-    second = SECOND[body]
-    features, spread = searched(
-        body, functools.partial(steep, problem), sum(GENERATIONS[body]) - second, problem, seed
-    )
+    make, generations = functools.partial(steep, problem), sum(GENERATIONS[body]) - SECOND[body]
+    features, spread = searched(body, make, generations, problem, seed)
+    return settled(body, problem, features.weights, seed), spread
+
+
+def around_policy(body, problem, seed):
+    """The same with features from the body of the other methods: all that its outputs say."""
+    wide: Any = place(body, HIDDEN, changes=SEEN)
+    make = functools.partial(pg.rules.FixedWeights, wide.body.layers)
+    generations = sum(GENERATIONS[body]) - SECOND[body]
+    fixed, spread = searched(body, lambda s: make(seed=s), generations, wide, seed)
+    return settled(body, problem, narrowed(fixed), seed), spread
+
+
+def settled(body, problem, weights, seed) -> Any:
+    """Around these features, how long to bear what, and how far to draw."""
     agent = pg.agents.Evolution(**BUDGET, spread=SECOND_SPREAD)
-    rule = around(body, problem, features.weights)
-    done = pg.agents.train(agent, rule, [problem], generations=second, seed=seed)
-    return done.rule, spread
+    rule = around(body, problem, weights)
+    generations = SECOND[body]
+    return pg.agents.train(agent, rule, [problem], generations=generations, seed=seed).rule
+
+
+def narrowed(fixed) -> Any:
+    """Its weights in the body in which one neuron says what its outputs said."""
+    hidden, outputs = fixed.layers[-2:]
+    start = -(hidden + 1) * outputs
+    below, above = fixed.weights[:start], fixed.weights[start:]
+    contrast = jnp.array([1.0, -1.0][:outputs])  # of two outputs the larger acts
+    said = above.reshape(-1, outputs) @ contrast
+    return jnp.concatenate([below, said, jnp.zeros(2 * outputs)])
 
 
 def steep(problem, seed) -> Any:
@@ -175,10 +203,10 @@ def around(body, problem, weights) -> Any:
     return pg.rules.Homeostat(*STARTS[body], births, mean=below, layers=layers)
 
 
-def measured(body, trained, hidden, i):
+def measured(body, trained, hidden, seed, i):
     """The spread chosen in a training, and shares, `(settings, before and after)`."""
     seen = place(body, hidden, changes=SEEN)
-    rule, spread = trained(seen, FIRST_SEED + i)
+    rule, spread = trained(seen, seed)
     return spread, shares(rule, stacked(body, seen), REPORTED_ON + i)
 
 
@@ -218,14 +246,14 @@ def lived(rule, stack, keys):
     return jax.vmap(lambda p: jax.vmap(functools.partial(life, p))(keys))(stack)
 
 
-def entry(told, baseline):
+def entry(told, first_seed, baseline):
     """What is stored of a method, of which so many trainings are done."""
     spreads, found = zip(*told, strict=True)
     before, after = np.moveaxis(np.stack(found), -1, 0)
     entry: dict[str, Any] = {
         "command": shlex.join(["python", "benchmarks/control/compare.py", *sys.argv[1:]]),
-        "seeds": [FIRST_SEED + i for i in range(len(told))],
-        "chosen on": [CHOSEN_ON + FIRST_SEED + i for i in range(len(told))],
+        "seeds": [first_seed + i for i in range(len(told))],
+        "chosen on": [CHOSEN_ON + first_seed + i for i in range(len(told))],
         "reported on": [REPORTED_ON + i for i in range(len(told))],
         "spreads": list(spreads),
     }

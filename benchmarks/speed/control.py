@@ -25,7 +25,11 @@ import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
 from plasticgym.rules._atomic import write_atomically
 
-RULES = ("abcd", "three-factor")
+RULES = {
+    "abcd": pg.rules.ABCD,
+    "three-factor": pg.rules.ThreeFactor,
+    "chemotaxis": pg.rules.Chemotaxis,
+}
 STEPS_OF_GYMNASIUM = 5000
 
 
@@ -35,20 +39,19 @@ def main():
     parser.add_argument("--lives", type=int, default=256)
     parser.add_argument("--presentations", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--rules", nargs="*", choices=RULES, default=list(RULES))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     problem = pg.envs.problem(given.body, hidden=(16,), presentations=given.presentations)
     keys = jax.random.split(jax.random.key(0), given.lives)
-    rules = {name: pg.rules.make(name) for name in RULES} | {
-        "chemotaxis": pg.rules.Chemotaxis()
-    }
+    rules = {name: RULES[name]() for name in given.rules}
     told, steps = {}, given.lives * given.presentations
     for name, rule in rules.items():
         learning = lambda rule=rule: pg.envs.lives(rule, problem, keys=keys).scores  # noqa: E731
         frozen = lambda rule=rule: moved(rule, problem, keys)  # noqa: E731
         told[f"{name} / no learning"] = paired(learning, frozen, given.pairs)
     if given.body == "CartPole-v0":
-        lives = lambda: pg.envs.lives(rules["abcd"], problem, keys=keys).scores  # noqa: E731
+        lives = lambda: pg.envs.lives(RULES["abcd"](), problem, keys=keys).scores  # noqa: E731
         seconds = [[clock(lives), with_gymnasium()] for _ in range(given.pairs + 1)][1:]
         rates = [(steps / ours) / (STEPS_OF_GYMNASIUM / theirs) for ours, theirs in seconds]
         told["steps a second, ours / Gymnasium"] = quartiles(rates)
