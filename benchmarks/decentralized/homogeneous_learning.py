@@ -1,28 +1,38 @@
 """Does a DQN find where to learn next? python benchmarks/decentralized/homogeneous_learning.py
 
 In `HomogeneousLearning-v0` one network hops over ten nodes until its accuracy is 0.80. Each
-of ten seeds has distances and a DQN of its own: Stable-Baselines3 on our vector environment.
-What it has learned then travels, without exploring, in fresh worlds, the same for all, beside
+of ten seeds has distances and two DQNs of its own: Stable-Baselines3 on our vector
+environment. One learns from its reward, the thrifty one pays `PRICE` times the distance on
+top of that while it learns. What they have learned then travels, without exploring, in fresh
+worlds, the same for all, beside
 
 - a random walk: any node, the one it is at among them;
 - round-robin: one node after the other;
+- the shortest tour over all nodes, again and again;
+- a rule written by hand, the best of `CANDIDATES` on worlds and distances of their own;
 - a greedy oracle, which tries every node and takes the one that pays most.
 
 Means are over worlds and then seeds, intervals of 95% by Student's t over seeds. Accuracies
 are those of the validation part, which ends the journeys; the test part stays shut. What is
 known goes to docs/decentralized/homogeneous_learning.json after each seed, and is measured if
-it is missing there, or `--again`.
+it is missing there, or `--again`; the table goes into docs/decentralized.md, and
+docs/decentralized/homogeneous_learning.png shows the journeys.
 """
 
 import argparse
 import functools
+import importlib.metadata
+import itertools
 import json
+import time
 from pathlib import Path
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
@@ -30,22 +40,39 @@ from plasticgym.benchmarks._statistics import half_width
 from plasticgym.envs._role import transition
 from plasticgym.rules._atomic import write_atomically
 
-FILE = Path(__file__).resolve().parents[2] / "docs/decentralized/homogeneous_learning.json"
-ID, WORLDS, FRESH = "plasticgym/HomogeneousLearning-v0", 100, 500_000
-ENVS, STEPS = 8, 2_000
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, FOLDER = DOCS / "decentralized.md", DOCS / "decentralized"
+FILE = FOLDER / "homogeneous_learning.json"
+ID, WORLDS, FRESH = "plasticgym/HomogeneousLearning-v0", 40, 500_000
+CHOOSING, CHOICE_ROADS = 600_000, 60
+NODES = 10
+ENVS, STEPS = 32, 16_000
 DQN = {
-    "learning_rate": 1e-3,
-    "buffer_size": 10_000,
-    "learning_starts": 200,
-    "batch_size": 64,
-    "gamma": 0.9,
+    "buffer_size": 50_000,
+    "learning_starts": 500,
+    "batch_size": 256,
+    "gamma": 0.99,
+    "tau": 0.02,
+    "target_update_interval": ENVS,
     "train_freq": 1,
     "gradient_steps": 8,
-    "target_update_interval": 200,
-    "exploration_fraction": 0.5,
-    "exploration_final_eps": 0.02,
+    "exploration_fraction": 0.3,
+    "exploration_final_eps": 0.03,
+    "policy_kwargs": {"net_arch": []},  # values are linear in what is seen
 }
-LAYERS = [128, 64]
+RATE = 3e-3  # falls to 0 while it trains
+PRICE = 2.0  # how much more than in the reward a distance costs the thrifty one, in training
+# What lateness costs is 1; what recall is worth and distance costs, in its units.
+CANDIDATES = tuple(itertools.product((0.0, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0)))
+COLOURS = {
+    "random walk": "#999999",
+    "round-robin": "#56B4E9",
+    "shortest tour": "#009E73",
+    "written rule": "#E69F00",
+    "DQN": "#D55E00",
+    "thrifty DQN": "#CC79A7",
+    "oracle": "#0072B2",
+}
 
 
 def main():
@@ -54,72 +81,151 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--file", type=Path, default=FILE)
     given = parser.parse_args()
     pg.benchmarks.use_cache()
-    told: dict = json.loads(given.file.read_text()) if given.file.is_file() else {}
-    if not told or given.again:
-        told = {"command": "python benchmarks/decentralized/homogeneous_learning.py"}
-        told |= here() | {"dqn": DQN, "layers": LAYERS, "steps": STEPS, "worlds": WORLDS}
-        told["seeds"] = []
+    told = json.loads(FILE.read_text()) if FILE.is_file() and not given.again else begun()
     for seed in range(len(told["seeds"]), given.seeds):
-        told["seeds"].append(measured(seed))
-        write_atomically(given.file, (json.dumps(told) + "\n").encode())
-        print(
-            seed, {name: means(found) for name, found in told["seeds"][-1].items()}, flush=True
-        )
-    print("\n".join(table(told)))
+        told["seeds"].append(measured(seed, told["rule"]["chosen"]))
+        write_atomically(FILE, (json.dumps(told) + "\n").encode())
+        print(seed, {name: means(told["seeds"][-1][name]) for name in COLOURS}, flush=True)
+    report = "\n".join(table(told))
+    print(report)
+    write_atomically(PAGE, placed(PAGE.read_text(), report).encode())
+    draw(told["seeds"])
 
 
-def measured(seed):
-    """How each policy travels under the distances of a seed."""
-    envs = gymnasium.make_vec(ID, num_envs=WORLDS, roads=seed)
-    role = envs.unwrapped.role  # pyright: ignore[reportAttributeAccessIssue]
-    rng = np.random.default_rng(seed)
-    learned = trained(seed)
-    policies = {
-        "random": lambda seen, episode: rng.integers(0, 10, len(seen)),
-        "round-robin": lambda seen, episode: (seen[:, :10].argmax(1) + 1) % 10,
-        "oracle": lambda seen, episode: greedy(role, episode),
-        "dqn": lambda seen, episode: learned(seen),
+def begun():
+    """What is known before the first seed: settings, and which written rule is best."""
+    return {
+        "command": "python benchmarks/decentralized/homogeneous_learning.py",
+        **here(),
+        "dqn": DQN | {"learning_rate": RATE},
+        "price": PRICE,
+        "steps": STEPS,
+        "environments": ENVS,
+        "worlds": WORLDS,
+        "rule": chosen(),
+        "seeds": [],
     }
-    return {name: travelled(role, policy) for name, policy in policies.items()}
 
 
-def trained(seed):
-    """The policy that a DQN found."""
+def measured(seed, rule):
+    """How each policy travels under the distances of a seed."""
+    role = role_of(seed)
+    rng, tour = np.random.default_rng(seed), shortest_tour(np.asarray(role.distances))
+    learned, took = trained(seed, 0.0)
+    thrifty, took_thrifty = trained(seed, PRICE)
+    policies = {
+        "random walk": lambda seen, episode: rng.integers(0, NODES, len(seen)),
+        "round-robin": lambda seen, episode: (at(seen) + 1) % NODES,
+        "shortest tour": lambda seen, episode: tour[at(seen)],
+        "written rule": lambda seen, episode: by_rule(seen, *rule),
+        "DQN": lambda seen, episode: learned(seen),
+        "thrifty DQN": lambda seen, episode: thrifty(seen),
+        "oracle": lambda seen, episode: greedy(role, episode),
+    }
+    found = {name: travelled(role, policy, FRESH) for name, policy in policies.items()}
+    return found | {"seconds": [took, took_thrifty]}
+
+
+def role_of(roads):
+    env = gymnasium.make(ID, roads=roads)
+    return env.unwrapped.role  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def at(seen):
+    return columns(seen)[0].argmax(1)
+
+
+def columns(seen):
+    """What is seen of each node: `at`, `recall`, `lately` and `distance`."""
+    return seen[:, : 4 * NODES].reshape(-1, 4, NODES).swapaxes(0, 1)
+
+
+def by_rule(seen, worth, price):
+    """Where the class is known, the network was not lately, and the way is short."""
+    _, recall, lately, distance = columns(seen)
+    return (worth * recall - lately - price * distance).argmax(1)
+
+
+def chosen():
+    """The candidate that earns most in worlds and with distances of its own."""
+    role, earned = role_of(CHOICE_ROADS), []
+    for candidate in CANDIDATES:
+
+        def policy(seen, episode, candidate=candidate):
+            return by_rule(seen, *candidate)
+
+        earned.append(means(travelled(role, policy, CHOOSING)))
+    best = max(range(len(CANDIDATES)), key=lambda i: earned[i]["return"])
+    return {"chosen": CANDIDATES[best], "candidates": CANDIDATES, "earned": earned}
+
+
+def shortest_tour(distances):
+    """Which node follows each on the shortest way round."""
+    rest = np.array([*itertools.permutations(range(1, NODES))])
+    ways = np.concatenate([np.zeros((len(rest), 1), int), rest], 1)
+    best = ways[distances[ways, np.roll(ways, -1, 1)].sum(1).argmin()]
+    follows = np.empty(NODES, int)
+    follows[best] = np.roll(best, -1)
+    return follows
+
+
+class Dearer(gymnasium.vector.VectorWrapper):
+    """The environments with a reward from which distances are taken so many times more."""
+
+    def __init__(self, envs, price):
+        super().__init__(envs)
+        self.price, self.seen = price, None
+
+    def reset(self, *, seed=None, options=None):
+        self.seen, infos = self.env.reset(seed=seed, options=options)
+        return self.seen, infos
+
+    def step(self, actions):
+        distance = np.take_along_axis(columns(self.seen)[3], actions[:, None], 1)[:, 0] / 10
+        self.seen, rewards, terminated, truncated, infos = self.env.step(actions)
+        return self.seen, rewards - self.price * distance, terminated, truncated, infos
+
+
+def trained(seed, price):
+    """The policy that a DQN found, and the seconds of one core that it and its worlds took."""
     import stable_baselines3 as sb3  # pyright: ignore[reportMissingImports]
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
-    envs = pg.envs.to_sb3(gymnasium.make_vec(ID, num_envs=ENVS, roads=seed))
+    envs = Dearer(gymnasium.make_vec(ID, num_envs=ENVS, roads=seed), price)
     agent = sb3.DQN(
         "MlpPolicy",
-        envs,
-        policy_kwargs={"net_arch": LAYERS},
+        pg.envs.to_sb3(envs),
+        learning_rate=lambda left: RATE * left,
         seed=1000 * (seed + 1),  # the environments take it and those that follow it
         device="cpu",
         **DQN,
     )
+    began = time.process_time()
     agent.learn(STEPS)
-    return lambda seen: agent.predict(seen, deterministic=True)[0]
+    took = time.process_time() - began
+    return lambda seen: agent.predict(seen, deterministic=True)[0], round(took, 1)
 
 
-def travelled(role, policy):
-    """Hops, distance and last accuracy in each world."""
-    keys = jax.vmap(jax.random.key)(jnp.arange(FRESH, FRESH + WORLDS))
+def travelled(role, policy, first):
+    """Hops, distance, last accuracy and return in each world."""
+    keys = jax.vmap(jax.random.key)(jnp.arange(first, first + WORLDS))
     episode = begin(role, keys)
-    going, hops, distance = np.ones(WORLDS, bool), np.zeros(WORLDS), np.zeros(WORLDS)
-    accuracy, distances = np.zeros(WORLDS), np.asarray(role.distances)
+    going = np.ones(WORLDS, bool)
+    hops, distance, accuracy, earned = np.zeros((4, WORLDS))
+    distances = np.asarray(role.distances)
     while going.any():
         seen = np.asarray(look(role, episode))
-        came, went = seen[:, :10].argmax(1), np.asarray(policy(seen, episode))
-        episode, score, over = hop(role, episode, jnp.asarray(went))
+        went = np.asarray(policy(seen, episode))
+        episode, score, reward, over = hop(role, episode, jnp.asarray(went))
         hops += going
-        distance += np.where(going, distances[came, went], 0.0)
+        distance += np.where(going, distances[at(seen), went], 0.0)
+        earned += np.where(going, np.asarray(reward), 0.0)
         accuracy = np.where(going, np.asarray(score), accuracy)
         going &= ~np.asarray(over)
-    values = {"hops": hops, "distance": distance, "accuracy": accuracy}
+    values = {"hops": hops, "distance": distance, "accuracy": accuracy, "return": earned}
     return {name: [round(float(x), 4) for x in value] for name, value in values.items()}
 
 
@@ -135,8 +241,8 @@ def look(role, episodes):
 
 @jax.jit
 def hop(role, episodes, nodes):
-    after, _, over = jax.vmap(functools.partial(transition, role))(episodes, nodes)
-    return after, after.progress.score, over
+    after, reward, over = jax.vmap(functools.partial(transition, role))(episodes, nodes)
+    return after, after.progress.score, reward, over
 
 
 @jax.jit
@@ -144,7 +250,7 @@ def greedy(role, episodes):
     """The node that pays most, by trying all."""
 
     def best(episode):
-        pays = jax.vmap(lambda node: transition(role, episode, node)[1])(jnp.arange(10))
+        pays = jax.vmap(lambda node: transition(role, episode, node)[1])(jnp.arange(NODES))
         return pays.argmax()
 
     return jax.lax.map(best, episodes)
@@ -155,51 +261,94 @@ def means(found):
 
 
 def table(told):
-    """One line for each policy."""
+    """One line for each policy, and how the DQNs stand to the oracle and the written rule."""
     seeds = told["seeds"]
-    yield f"`{told['command']}`, {told['date']}: {len(seeds)} seeds, {told['worlds']} worlds."
-    yield ""
-    yield "| | hops | of the random walk's | distance | of the random walk's | accuracy |"
+    walks = {what: over_seeds(seeds, "random walk", what) for what in ("hops", "distance")}
+    yield "| | hops | of the random walk's | distance | of the random walk's | return |"
     yield "|---|---|---|---|---|---|"
-    for name in seeds[0]:
-        hops, distance, accuracy = (
-            np.array([np.mean(seed[name][what]) for seed in seeds])
-            for what in ("hops", "distance", "accuracy")
+    for name in COLOURS:
+        hops, distance, earned = (
+            over_seeds(seeds, name, what) for what in ("hops", "distance", "return")
         )
-        walks = {w: np.array([np.mean(s["random"][w]) for s in seeds]) for w in seeds[0][name]}
         cells = [
-            interval(hops, 2),
+            interval(hops, 1),
             interval(hops / walks["hops"], 3),
             interval(distance, 3),
             interval(distance / walks["distance"], 3),
-            interval(accuracy, 3),
+            interval(earned, 2),
         ]
-        yield f"| {name} | " + " | ".join(cells) + " |"
-    closed = [
-        [
-            1
-            - (np.mean(s["dqn"][w]) - np.mean(s["oracle"][w]))
-            / (np.mean(s["random"][w]) - np.mean(s["oracle"][w]))
-            for w in ("hops", "distance")
-        ]
-        for s in seeds
-    ]
+        yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-    hops, distance = (interval(values, 3) for values in np.array(closed).T)
-    yield f"The DQN closes {hops} of the gap to the oracle in hops, {distance} in distance."
+    heads = ("gap to the oracle closed in hops", "in distance")
+    yield f"| | {' | '.join(heads)} | written rule minus it: hops | distance | return |"
+    yield "|---|---|---|---|---|---|"
+    for name in ("DQN", "thrifty DQN"):
+        yield f"| {name} | {' | '.join([*closed(seeds, name), *behind(seeds, name)])} |"
+    yield ""
+    yield f"Means over {told['worlds']} worlds, then ± 95% intervals (Student's t) over"
+    yield f"{len(seeds)} seeds. `{told['command']}`; {told['machine']}."
+
+
+def closed(seeds, name):
+    """The shares of the gap between the random walk and the oracle."""
+    for what in ("hops", "distance"):
+        policy, walk, best = (
+            over_seeds(seeds, who, what) for who in (name, "random walk", "oracle")
+        )
+        yield interval((walk - policy) / (walk - best), 2)
+
+
+def behind(seeds, name):
+    """How much more the written rule has, paired by seed."""
+    for what, digits in (("hops", 2), ("distance", 3), ("return", 2)):
+        apart = over_seeds(seeds, "written rule", what) - over_seeds(seeds, name, what)
+        yield interval(apart, digits)
+
+
+def over_seeds(seeds, name, what):
+    return np.array([np.mean(seed[name][what]) for seed in seeds])
 
 
 def interval(values, digits):
     return f"{values.mean():.{digits}f} ± {half_width(values):.{digits}f}"
 
 
-def here():
-    import stable_baselines3  # pyright: ignore[reportMissingImports]
-    import torch  # pyright: ignore[reportMissingImports]
+def placed(page, report):
+    """The page with this between its two comments."""
+    begin, end = "<!-- journeys -->\n", "<!-- end of journeys -->"
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{PAGE} must hold {begin.strip()} and, behind it, {end}.")
+    return f"{before}{begin}{report}\n{end}{after}"
 
-    where = machine()._asdict()
-    versions = {"stable-baselines3": stable_baselines3.__version__, "torch": torch.__version__}
-    return {**where, "versions": where["versions"] | versions}
+
+def draw(seeds):
+    """Hops and distance of each policy, as shares of the random walk's; a dot is a seed."""
+    figure = Figure(figsize=(7.0, 4.4), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    walks = [over_seeds(seeds, "random walk", what) for what in ("hops", "distance")]
+    for name, colour in COLOURS.items():
+        shares = [
+            over_seeds(seeds, name, what) / walk
+            for what, walk in zip(("hops", "distance"), walks, strict=True)
+        ]
+        panel.scatter(*shares, color=colour, alpha=0.7, label=name)
+    panel.axvline(0.8, color="grey", linewidth=0.8, linestyle=":")
+    panel.axhline(0.55, color="grey", linewidth=0.8, linestyle=":")
+    panel.set_xlabel("hops to an accuracy of 0.80, of the random walk's")
+    panel.set_ylabel("distance, of the random walk's")
+    panel.set_ylim(bottom=0.0)
+    panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(FOLDER / "homogeneous_learning.png")
+
+
+def here():
+    where = machine()
+    learner = {p: importlib.metadata.version(p) for p in ("stable-baselines3", "torch")}
+    return {"machine": str(where._replace(versions=where.versions | learner))}
 
 
 if __name__ == "__main__":
