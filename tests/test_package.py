@@ -17,16 +17,17 @@ import plasticgym as pg
 
 ROOT = Path(pg.__file__).parent  # of the installed package
 REPOSITORY = Path(__file__).resolve().parents[1]
-ORDER = ["rules", "envs", "agents", "benchmarks", "__main__"]
+ORDER = ["rules", "envs", "agents", "benchmarks", "_listings", "__main__"]
+FILES = ["_listings", "__main__", "__init__"]
 HEAVY = ["sklearn", "brax", "gymnax", "matplotlib", "torch", "stable_baselines3", "ray"]
 LATE = [*HEAVY, "optax", "evosax"]
 
 
 def sources() -> list[Path]:
     """The modules of the package; scripts that stand beside them are no part of it."""
-    modules = [path for layer in ORDER[:-1] for path in (ROOT / layer).rglob("*.py")]
+    modules = [path for layer in ORDER for path in (ROOT / layer).rglob("*.py")]
     packaged = [path for path in modules if (path.parent / "__init__.py").exists()]
-    return [*packaged, *(p for p in [ROOT / "__main__.py", ROOT / "__init__.py"] if p.exists())]
+    return [*packaged, *(p for p in (ROOT / f"{name}.py" for name in FILES) if p.exists())]
 
 
 def layer(path: Path) -> str:
@@ -248,8 +249,8 @@ def test_the_wheel_holds_exactly_the_package(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {n for n in archive.namelist() if ".dist-info/" not in n}
     tracked = run("git", "-C", REPOSITORY, "ls-files", "-co", "--exclude-standard").splitlines()
-    folders = {layer: REPOSITORY / layer for layer in ORDER[:-1]}
-    expected = {f"plasticgym/{n}" for n in ("__init__.py", "__main__.py", "py.typed")}
+    folders = {layer: REPOSITORY / layer for layer in ORDER}
+    expected = {f"plasticgym/{n}" for n in (*(f"{name}.py" for name in FILES), "py.typed")}
     for name in tracked:
         path = Path(name)
         packaged = path.parts[0] in folders and (REPOSITORY / path).exists()

@@ -39,6 +39,7 @@ EXEMPLARS = {
     "ShardedDigits-v0",
     "CrossModalAnswer-v0",
 }
+assert {*ALL} >= EXEMPLARS
 PARTS = {"train": "train", "validation": "validation", "test": "held_out"}
 SIZES = {
     "Digits-v0": (997, 300, 500),

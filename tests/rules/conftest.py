@@ -32,6 +32,8 @@ EXEMPLARS = {
     "hierarchy of blur",
 }
 
+assert {*pg.rules.RULES, *UNREGISTERED} >= EXEMPLARS
+
 
 @pytest.fixture(
     params=[
