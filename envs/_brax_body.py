@@ -23,8 +23,8 @@ class _Known(NamedTuple):
     backend: str
     pays: Callable[[Array, Bool[Array, ""]], Array]
     measure: Callable[[Array], Array]
-    chance: float
-    best: float
+    chance: float | None
+    best: float | None
     legs: tuple[tuple[int, ...], ...] = ()
 
 
@@ -42,6 +42,8 @@ _BODIES: dict[str, _Known] = {
     "inverted_pendulum": _Known("generalized", _fall, few_falls, 0.1, 1.0),
     "fast": _Known("generalized", _reward, mean_reward, 81.0, 163.0),
 }
+# What brax has besides is paid what brax pays, and nobody measured how good that is.
+_OTHER = _Known("generalized", _reward, mean_reward, None, None)
 
 
 @final
@@ -54,11 +56,15 @@ class BraxBody(AbstractDynamics[PyTree]):
 
     **Arguments:**
 
-    - `name`: `"ant"`, `"halfcheetah"`, `"inverted_pendulum"` or `"fast"`.
+    - `name`: `"ant"`, `"halfcheetah"`, `"inverted_pendulum"`, `"fast"`, or what else brax
+      knows, such as `"hopper"`.
+    - `chance`, `best`: the mean reward of outputs drawn at random, and the best that is
+      known; needed for bodies other than these four.
 
     **Raises:**
 
-    - `ValueError`: if the body is unknown.
+    - `ValueError`: if the body is unknown, or these are missing, or `best` is not above
+      `chance`.
     - `ModuleNotFoundError`: if brax is not installed.
 
     ??? cite "Reference"
@@ -78,13 +84,21 @@ class BraxBody(AbstractDynamics[PyTree]):
     beginnings: int = eqx.field(static=True, default=8)
     parameters: tuple[str, ...] = eqx.field(static=True, default=("gravity", "mass"))
 
-    def __init__(self, name: str):
-        if name not in _BODIES:
-            raise ValueError(f"unknown body {name!r}; {near(name, list(_BODIES))}")
-        known, environment = _BODIES[name], _environment(name)
+    def __init__(self, name: str, *, chance: float | None = None, best: float | None = None):
+        environment = _environment(name)
+        known = _BODIES.get(name, _OTHER)
+        chance = known.chance if chance is None else chance
+        best = known.best if best is None else best
+        if chance is None or best is None:
+            raise ValueError(
+                f"`chance` and `best` must be given for {name!r}: the mean reward of outputs "
+                "drawn at random, and the best that is known."
+            )
+        if not best > chance:
+            raise ValueError(f"`best` must exceed the `chance` of {chance}, got {best}.")
         self.name, self.environment, self.legs = name, environment, known.legs
         self.sensors, self.outputs = environment.observation_size, environment.action_size
-        self.chance, self.best = known.chance, known.best
+        self.chance, self.best = chance, best
         # One that goes fast has no physics to change.
         self.parameters = ("gravity", "mass") if hasattr(environment, "sys") else ()
 
@@ -96,10 +110,12 @@ class BraxBody(AbstractDynamics[PyTree]):
         return jnp.clip(physics.obs, -_FELT, _FELT)
 
     def move(self, physics: PyTree, outputs: Float[Array, " outputs"], factors: Factors):
-        known = _BODIES[self.name]
+        known = _BODIES.get(self.name, _OTHER)
         with _promoting():
             environment = _changed(self.environment, factors)
-            after = environment.step(physics, jnp.clip(outputs, -1.0, 1.0))
+            # Some bodies write into the dictionaries of the state that they are given.
+            own = jax.tree.map(lambda x: x, physics)
+            after = environment.step(own, jnp.clip(outputs, -1.0, 1.0))
             # So that lives can be scanned over: brax's rewards may be numbers of Python.
             like = lambda new, old: jnp.asarray(new, old.dtype).reshape(old.shape)  # noqa: E731
             after = jax.tree.map(like, after, physics)
@@ -110,7 +126,7 @@ class BraxBody(AbstractDynamics[PyTree]):
         return -outputs
 
     def score(self, rewards: Float[Array, " presentations"]) -> Float[Array, ""]:
-        return _BODIES[self.name].measure(rewards)
+        return _BODIES.get(self.name, _OTHER).measure(rewards)
 
 
 def brax_body(
@@ -122,6 +138,8 @@ def brax_body(
     changes: Ranges | None = None,
     damages: tuple[str, ...] = ("intact",),
     at: int = 0,
+    chance: float | None = None,
+    best: float | None = None,
 ) -> Control:
     """A body of brax that is to do what brax pays for: to run, to balance.
 
@@ -136,9 +154,11 @@ def brax_body(
         damages: of which each world draws one, as in [`Changes`][plasticgym.envs.Changes];
             the ant also has `"leg 0"` to `"leg 3"`.
         at: the presentation from which on the body is changed and damaged.
+        chance, best: as in `BraxBody`.
 
     Raises:
-        ValueError: if the body is unknown, a size is not positive, or a change or damage is
+        ValueError: if the body is unknown or `chance` or `best` missing, a size is not
+            positive, or a change or damage is
             not one of this body.
         ModuleNotFoundError: if brax is not installed.
 
@@ -148,9 +168,8 @@ def brax_body(
         problem = pg.envs.problem("Ant-v0", damages=("leg 0",), at=500)
         ```
     """
-    return control(
-        BraxBody(name), hidden, batch, presentations, changes=changes, damages=damages, at=at
-    )
+    body = BraxBody(name, chance=chance, best=best)
+    return control(body, hidden, batch, presentations, changes=changes, damages=damages, at=at)
 
 
 @functools.cache  # one of each, so that it is compiled once
@@ -163,8 +182,11 @@ def _environment(name: str) -> Any:
             "with `pip install 'plasticgym[control]'`.",
             name=error.name,
         ) from error
+    known = list(brax.envs._envs)
+    if name not in known:
+        raise ValueError(f"unknown body {name!r}; {near(name, known)}")
     with _promoting(), jax.ensure_compile_time_eval():
-        options = {} if name == "fast" else {"backend": _BODIES[name].backend}
+        options = {} if name == "fast" else {"backend": _BODIES.get(name, _OTHER).backend}
         return brax.envs.get_environment(name, **options)
 
 

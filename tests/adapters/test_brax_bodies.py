@@ -77,3 +77,24 @@ def test_networks_live_in_it(name):
 def test_one_body_is_compiled_once():
     one, other = (pg.envs.problem("Fast-v0", hidden=()) for _ in range(2))
     assert one.dynamics.environment is other.dynamics.environment
+
+
+def test_other_bodies_of_brax_live_if_one_says_what_they_are_paid():
+    problem = pg.envs.brax_body("hopper", hidden=(4,), presentations=3, chance=0.1, best=2.0)
+    record = pg.envs.live(pg.rules.FixedWeights(problem.body.layers), problem, key=KEY)
+    assert float(problem.chance.score) == np.float32(0.1)
+    assert np.isfinite(record.tests.score).all()
+    assert not record.diverged
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("antt", {}, "unknown body 'antt'; did you mean 'ant'"),
+        ("hopper", {}, "`chance` and `best` must be given for 'hopper'"),
+        ("ant", {"best": -1.0}, "`best` must exceed the `chance` of 0.0, got -1.0"),
+    ],
+)
+def test_unknown_bodies_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        pg.envs.BraxBody(name, **options)
