@@ -203,12 +203,20 @@ def control(
     hidden: tuple[int, ...],
     batch: int,
     presentations: int,
+    *,
+    at: int,
     **changes: Any,
 ) -> Control:
-    """The problem of moving a body, `changes` being the options of `Changes`."""
+    """The problem of moving a body, `changes` being the other options of `Changes`."""
+    check_sizes(presentations=presentations)
+    if at >= presentations:
+        raise ValueError(
+            f"`at` must be less than the {presentations} presentations, or the body never "
+            f"changes, got {at}."
+        )
     return Control(
         dynamics,
-        Changes(dynamics, **changes),
+        Changes(dynamics, at=at, **changes),
         body=layered((dynamics.sensors, dynamics.outputs), hidden),
         batch=batch,
         presentations=presentations,

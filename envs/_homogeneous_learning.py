@@ -53,7 +53,7 @@ class HomogeneousLearning(AbstractRole):
     **Raises:**
 
     - `ValueError`: if a size or rate is not positive, the goal does not lie between 0 and
-      1, or a class has too few images.
+      1, `roads` is no seed, or a class has too few images.
 
     ??? cite "Reference"
 
@@ -93,6 +93,8 @@ class HomogeneousLearning(AbstractRole):
     ):
         check_sizes(hops=hops, epochs=epochs)
         check_positive(rate=rate, goal=goal)
+        if isinstance(roads, bool) or not isinstance(roads, int) or roads < 0:
+            raise ValueError(f"`roads` must be a whole number of at least 0, got {roads!r}.")
         if goal >= 1:
             raise ValueError(f"`goal` must lie between 0 and 1, got {goal}.")
         nodes = Nodes(images, own=own, other=other, epochs=epochs, stays=hops)

@@ -62,9 +62,9 @@ class Sharded(AbstractProblem[Shards]):
 
     **Raises:**
 
-    - `ValueError`: if a size is not positive, there are more bad shards than shards, a
-      class has too few examples, or a problem without classes has a skew, or one without a
-      target of classes a stressor or measured rows.
+    - `ValueError`: if a size is not positive, there are more bad shards than shards, the
+      stressor is no function, a class has too few examples, or a problem without classes
+      has a skew, or one without a target of classes a stressor or measured rows.
 
     !!! example
 
@@ -99,6 +99,10 @@ class Sharded(AbstractProblem[Shards]):
             check_sizes(measured=measured)
         if isinstance(bad, bool) or not isinstance(bad, int) or not 0 <= bad <= k:
             raise ValueError(f"`bad` must be a whole number from 0 to {k} shards, got {bad!r}.")
+        if stressor is not None and not callable(stressor):
+            raise ValueError(
+                f"`stressor` must be a function, such as `envs.label_shift`, got {stressor!r}."
+            )
         if bad and stressor is None:
             raise ValueError(f"`stressor` must say what is wrong with {bad} shards, got None.")
         if skew is None and (measured or stressor is not None):

@@ -93,6 +93,11 @@ class MainClass(AbstractSkew):
 
     def check(self, counts: list[int], shards: int) -> None:
         fewest, each = min(counts), -(-shards // len(counts))
+        if each > fewest:
+            raise ValueError(
+                f"`k` must be at most {fewest * len(counts)}, as many as leave an example of "
+                f"its class to each shard, got {shards}."
+            )
         if each * self.own > fewest:
             raise ValueError(
                 f"`own` must be at most {fewest // each}, for a class has {fewest} examples "

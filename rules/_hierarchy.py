@@ -75,7 +75,7 @@ class Hierarchy(AbstractRule):
         check_sizes(modules=self.modules, tokens=self.tokens)
         if not isinstance(self.router, AbstractRouter):
             raise ValueError(
-                f"`router` must be a router, such as `Reconstruction()`, got {self.router!r}."
+                f"`router` must be `Reconstruction()` or `Workspace()`, got {self.router!r}."
             )
 
     @property

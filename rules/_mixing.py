@@ -33,7 +33,10 @@ class AbstractMixing(eqx.Module):
         """How local it is: `activity` where a synapse meets its own copies and no other."""
 
     def check(self, replicas: int) -> None:
-        """Raises a `ValueError` if there are too few replicas, or too many."""
+        """Raises a `ValueError` if there are too few replicas, or too many.
+
+        `Replicas` calls it when it is built, and `mix` may count on it.
+        """
 
     @abc.abstractmethod
     def mix(

@@ -202,6 +202,10 @@ GIVEN = {"body": Body((4, 2)), "batch": 1, "presentations": 9}
             r"`body` must have 4 inputs and 2 outputs to fit CartPole, got layers \(3, 2\)",
         ),
         (lambda: cart_pole(at=-1), "`at` must be a whole number of presentations, got -1"),
+        (
+            lambda: cart_pole(at=STEPS),
+            f"`at` must be less than the {STEPS} presentations, or the body",
+        ),
         (lambda: cart_pole(at=True), "`at` must be a whole number of presentations, got True"),
         (lambda: cart_pole(damages=()), r"`damages` must be a tuple of names, got \(\)"),
         (lambda: cart_pole(damages="leg 0"), "`damages` must be a tuple of names, got 'leg 0'"),
@@ -241,7 +245,6 @@ GIVEN = {"body": Body((4, 2)), "batch": 1, "presentations": 9}
             lambda: cart_pole(changes={"noise": (0, float("inf"))}),
             r"`changes\['noise'\]` must be a range .* got \(0, inf\)",
         ),
-        (lambda: pg.envs.BraxBody("antt"), "unknown body 'antt'; did you mean 'ant'"),
     ],
 )
 def test_bad_input_is_refused(build, message, unchecked):
