@@ -102,7 +102,7 @@ def train(
     ] = False,
 ) -> None:
     """Find a genome for a rule, or go on with a run that was interrupted."""
-    from . import agents, benchmarks
+    from . import agents, benchmarks, envs
 
     benchmarks.use_cache()
     named = (rule, on, suite, agent, generations, seed)
@@ -138,6 +138,9 @@ def train(
         sys.exit(_INTERRUPTED)
     mean = trained.history.mean
     _out.print(f"mean fitness {mean[0]:.3f} at first, {mean[-1]:.3f} at the end")
+    if any(isinstance(problem, envs.Control) for problem in run.build()[2]):
+        _out.print("no suite has bodies that move: docs/control.md says how to score it")
+        return
     _out.print("score it with:", _quoted(f"evaluate {file}".strip(), folder), highlight=False)
 
 
