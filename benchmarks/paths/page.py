@@ -21,6 +21,7 @@ TITLES = {
     "split-digits": "Split digits",
     "permuted-digits": "Permuted digits",
     "split-mnist": "Split MNIST",
+    "permuted-mnist": "Permuted MNIST",
     "own-deviations": "Permuted, own deviations",
 }
 
