@@ -9,10 +9,11 @@ worlds, the same for all, beside
 - a random walk: any node, the one it is at among them;
 - round-robin: one node after the other;
 - the shortest tour over all nodes, again and again;
-- a rule written by hand, the best of `CANDIDATES` on worlds and distances of their own;
+- a rule written by hand, the best of `CANDIDATES` on worlds and distances of their own, and
+  a thrifty one, of the least distance among those that earn at most a tenth less there;
 - a greedy oracle, which tries every node and takes the one that pays most.
 
-Means are over worlds and then seeds, intervals of 95% by Student's t over seeds. Accuracies
+Means are over worlds and seeds, intervals of 95% by a bootstrap over both. Accuracies
 are those of the validation part, which ends the journeys; the test part stays shut. What is
 known goes to docs/decentralized/homogeneous_learning.json after each seed, and is measured if
 it is missing there, or `--again`; the table goes into docs/decentralized.md, and
@@ -36,7 +37,7 @@ from matplotlib.figure import Figure
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
-from plasticgym.benchmarks._statistics import half_width
+from plasticgym.benchmarks._page import place
 from plasticgym.envs._role import transition
 from plasticgym.rules._atomic import write_atomically
 
@@ -69,6 +70,7 @@ COLOURS = {
     "round-robin": "#56B4E9",
     "shortest tour": "#009E73",
     "written rule": "#E69F00",
+    "thrifty written rule": "#F0E442",
     "DQN": "#D55E00",
     "thrifty DQN": "#CC79A7",
     "oracle": "#0072B2",
@@ -85,12 +87,12 @@ def main():
     pg.benchmarks.use_cache()
     told = json.loads(FILE.read_text()) if FILE.is_file() and not given.again else begun()
     for seed in range(len(told["seeds"]), given.seeds):
-        told["seeds"].append(measured(seed, told["rule"]["chosen"]))
+        told["seeds"].append(measured(seed, told["rule"]))
         write_atomically(FILE, (json.dumps(told) + "\n").encode())
         print(seed, {name: means(told["seeds"][-1][name]) for name in COLOURS}, flush=True)
     report = "\n".join(table(told))
     print(report)
-    write_atomically(PAGE, placed(PAGE.read_text(), report).encode())
+    place(PAGE, "journeys", report)
     draw(told["seeds"])
 
 
@@ -104,12 +106,12 @@ def begun():
         "steps": STEPS,
         "environments": ENVS,
         "worlds": WORLDS,
-        "rule": chosen(),
+        "rule": tried(),
         "seeds": [],
     }
 
 
-def measured(seed, rule):
+def measured(seed, rules):
     """How each policy travels under the distances of a seed."""
     role = role_of(seed)
     rng, tour = np.random.default_rng(seed), shortest_tour(np.asarray(role.distances))
@@ -119,7 +121,8 @@ def measured(seed, rule):
         "random walk": lambda seen, episode: rng.integers(0, NODES, len(seen)),
         "round-robin": lambda seen, episode: (at(seen) + 1) % NODES,
         "shortest tour": lambda seen, episode: tour[at(seen)],
-        "written rule": lambda seen, episode: by_rule(seen, *rule),
+        "written rule": lambda seen, episode: by_rule(seen, *richest(rules)),
+        "thrifty written rule": lambda seen, episode: by_rule(seen, *thriftiest(rules)),
         "DQN": lambda seen, episode: learned(seen),
         "thrifty DQN": lambda seen, episode: thrifty(seen),
         "oracle": lambda seen, episode: greedy(role, episode),
@@ -148,8 +151,8 @@ def by_rule(seen, worth, price):
     return (worth * recall - lately - price * distance).argmax(1)
 
 
-def chosen():
-    """The candidate that earns most in worlds and with distances of its own."""
+def tried():
+    """What the candidates earn in worlds and with distances of their own."""
     role, earned = role_of(CHOICE_ROADS), []
     for candidate in CANDIDATES:
 
@@ -157,8 +160,20 @@ def chosen():
             return by_rule(seen, *candidate)
 
         earned.append(means(travelled(role, policy, CHOOSING)))
-    best = max(range(len(CANDIDATES)), key=lambda i: earned[i]["return"])
-    return {"chosen": CANDIDATES[best], "candidates": CANDIDATES, "earned": earned}
+    return {"candidates": CANDIDATES, "earned": earned}
+
+
+def richest(rules):
+    """The candidate that earns most."""
+    return rules["candidates"][int(np.argmax([told["return"] for told in rules["earned"]]))]
+
+
+def thriftiest(rules):
+    """The candidate of the least distance among those that earn at most a tenth less."""
+    earned = np.array([told["return"] for told in rules["earned"]])
+    ways = np.array([told["distance"] for told in rules["earned"]])
+    near = earned >= 1.1 * earned.max()  # returns are below 0
+    return rules["candidates"][int(np.where(near, ways, np.inf).argmin())]
 
 
 def shortest_tour(distances):
@@ -261,66 +276,65 @@ def means(found):
 
 
 def table(told):
-    """One line for each policy, and how the DQNs stand to the oracle and the written rule."""
+    """One line for each policy, and how the DQNs stand to the oracle and the written rules."""
     seeds = told["seeds"]
-    walks = {what: over_seeds(seeds, "random walk", what) for what in ("hops", "distance")}
     yield "| | hops | of the random walk's | distance | of the random walk's | return |"
     yield "|---|---|---|---|---|---|"
     for name in COLOURS:
-        hops, distance, earned = (
-            over_seeds(seeds, name, what) for what in ("hops", "distance", "return")
-        )
+        own = functools.partial(interval, seeds)
         cells = [
-            interval(hops, 1),
-            interval(hops / walks["hops"], 3),
-            interval(distance, 3),
-            interval(distance / walks["distance"], 3),
-            interval(earned, 2),
+            own(lambda mean, name=name: mean(name, "hops"), 1),
+            own(lambda mean, name=name: share(mean, name, "hops"), 2),
+            own(lambda mean, name=name: mean(name, "distance"), 2),
+            own(lambda mean, name=name: share(mean, name, "distance"), 2),
+            own(lambda mean, name=name: mean(name, "return"), 2),
         ]
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-    heads = ("gap to the oracle closed in hops", "in distance")
-    yield f"| | {' | '.join(heads)} | written rule minus it: hops | distance | return |"
-    yield "|---|---|---|---|---|---|"
-    for name in ("DQN", "thrifty DQN"):
-        yield f"| {name} | {' | '.join([*closed(seeds, name), *behind(seeds, name)])} |"
+    yield "| | gap in distance closed | written rule minus it: hops | distance | return |"
+    yield "|---|---|---|---|---|"
+    for name, rule in (("DQN", "written rule"), ("thrifty DQN", "thrifty written rule")):
+        cells = [interval(seeds, lambda mean, name=name: closed(mean, name), 2)]
+        for what in ("hops", "distance", "return"):
+            apart = lambda mean, what=what, name=name, rule=rule: (  # noqa: E731
+                mean(rule, what) - mean(name, what)
+            )
+            cells.append(interval(seeds, apart, 2))
+        yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-    yield f"Means over {told['worlds']} worlds, then ± 95% intervals (Student's t) over"
-    yield f"{len(seeds)} seeds. `{told['command']}`; {told['machine']}."
+    yield f"Means over {told['worlds']} worlds of each of {len(seeds)} seeds, and 95% intervals"
+    yield "by a bootstrap over both. The thrifty DQN is set against the thrifty rule."
+    yield f"`{told['command']}`; {told['machine']}."
 
 
-def closed(seeds, name):
-    """The shares of the gap between the random walk and the oracle."""
-    for what in ("hops", "distance"):
-        policy, walk, best = (
-            over_seeds(seeds, who, what) for who in (name, "random walk", "oracle")
+def share(mean, name, what):
+    """Of what the random walk needs."""
+    return mean(name, what) / mean("random walk", what)
+
+
+def closed(mean, name):
+    """The share of the gap in distance between the random walk and the oracle."""
+    walk, best = mean("random walk", "distance"), mean("oracle", "distance")
+    return (walk - mean(name, "distance")) / (walk - best)
+
+
+def interval(seeds, statistic, digits):
+    """Its value, and where 95% of those lie that seeds and worlds drawn again would give."""
+    values = functools.cache(lambda name, what: np.array([seed[name][what] for seed in seeds]))
+    count, worlds = values("oracle", "hops").shape
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(2_000):
+        again = np.ix_(rng.integers(0, count, count), rng.integers(0, worlds, worlds))
+        drawn.append(
+            statistic(lambda name, what, again=again: values(name, what)[again].mean())
         )
-        yield interval((walk - policy) / (walk - best), 2)
-
-
-def behind(seeds, name):
-    """How much more the written rule has, paired by seed."""
-    for what, digits in (("hops", 2), ("distance", 3), ("return", 2)):
-        apart = over_seeds(seeds, "written rule", what) - over_seeds(seeds, name, what)
-        yield interval(apart, digits)
+    value = statistic(lambda name, what: values(name, what).mean())
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def over_seeds(seeds, name, what):
     return np.array([np.mean(seed[name][what]) for seed in seeds])
-
-
-def interval(values, digits):
-    return f"{values.mean():.{digits}f} ± {half_width(values):.{digits}f}"
-
-
-def placed(page, report):
-    """The page with this between its two comments."""
-    begin, end = "<!-- journeys -->\n", "<!-- end of journeys -->"
-    before, _, rest = page.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"{PAGE} must hold {begin.strip()} and, behind it, {end}.")
-    return f"{before}{begin}{report}\n{end}{after}"
 
 
 def draw(seeds):

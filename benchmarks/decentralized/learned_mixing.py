@@ -9,7 +9,8 @@ counts alike where it is large, under stress, and where it is small.
 
 Of three trainings, after 20 and after 40 meta-steps, that mixing is taken which scores most on
 the validation part after 30 rounds of larger replicas, over eight other seeds, in the mean of
-the three conditions that it was trained in. Shuffled pixels it meets in neither.
+the three conditions that it was trained in. Shuffled pixels it meets in neither. The gate has
+its tolerance chosen of five in the same way.
 
 It is then measured where the fixed mixings were (`replicas.py`, which has to run before), with
 the same seeds, so that differences are paired.
@@ -28,12 +29,13 @@ from replicas import BAD, EVERY, FOLDER, HONEST, LYING, ROUNDS, RULE, SEEDS, WRO
 
 import plasticgym as pg
 from plasticgym.benchmarks._machine import machine
-from plasticgym.rules import Learned, Poisoned, Replicas
+from plasticgym.rules import GatedAverage, Learned, Poisoned, Replicas
 from plasticgym.rules._atomic import write_atomically
 
 REPLICAS, MEASURED, TRAININGS, META_STEPS = 5, 50, (0, 1, 2), (20, 40)
 TESTS, CHOOSING = (2 * EVERY, 4 * EVERY), tuple(range(7200, 7208))
 UNMET = "pixels shuffled"
+GATES = {f"gated({t})": GatedAverage(t) for t in (0.001, 0.003, 0.01, 0.03, 0.1)}
 SMALL = {
     "hidden": (16,),
     "batch": 10 * REPLICAS,
@@ -48,14 +50,10 @@ SMALL = {
 def main():
     pg.benchmarks.use_cache()
     mixings, fitness = trained()
-    met = {wrong: what for wrong, what in WRONG.items() if wrong != UNMET}
-    tried = under_stress(mixings, wrongs=met, seeds=CHOOSING, part="validation")["stressed"]
-    means = {
-        name: float(np.mean([np.asarray(scores)[:, -1] for scores in found.values()]))
-        for name, found in tried.items()
-    }
-    best = max(means, key=lambda name: means[name])
+    best, means = chosen(mixings)
+    gate, tolerances = chosen(GATES)
     found = under_stress({"learned": mixings[best]})
+    tuned = under_stress({"gated, tuned": GATES[gate]})["stressed"]["gated, tuned"]
     report = {
         "command": "python benchmarks/decentralized/learned_mixing.py",
         "machine": machine()._asdict(),
@@ -65,9 +63,21 @@ def main():
         "rounds": ROUNDS,
         "learned": found["stressed"]["learned"],
         "diverged": found["diverged"]["learned"],
+        "gate": {"validation": tolerances, "chosen": gate, "tuned": tuned},
     }
     text = json.dumps(report, allow_nan=False) + "\n"
     write_atomically(FOLDER / "learned_mixing.json", text.encode())
+
+
+def chosen(mixings) -> tuple[str, dict[str, float]]:
+    """Which of them scores most on the validation part, and what each does."""
+    met = {wrong: what for wrong, what in WRONG.items() if wrong != UNMET}
+    tried = under_stress(mixings, wrongs=met, seeds=CHOOSING, part="validation")["stressed"]
+    means = {
+        name: float(np.mean([np.asarray(scores)[:, -1] for scores in found.values()]))
+        for name, found in tried.items()
+    }
+    return max(means, key=lambda name: means[name]), means
 
 
 def trained() -> tuple[dict[str, Any], dict[str, list[float]]]:

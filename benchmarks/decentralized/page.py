@@ -105,6 +105,7 @@ def compared(report, fixed):
     """The learned mixing beside the fixed ones of the same seeds."""
     ours, wrongs = ends(report["learned"]), list(report["learned"])
     others = {name: ends(found) for name, found in fixed["stressed"].items()}
+    others["gated, tuned"] = ends(report["gate"]["tuned"])
     best = {w: max(others, key=lambda name: others[name][w].mean()) for w in wrongs}
     yield [f"test accuracy (%) after round {report['rounds'][-1]}", *wrongs]
     yield ["learned", *(percent(ours[w]) for w in wrongs)]
