@@ -10,9 +10,9 @@ no training has met.
 
 Stored of each training is the mean over 32 lives, as a share of the range from chance to
 best, in the 200 presentations up to the change and in the last 200. Of a method: the mean
-over trainings with its 95% interval, and `gain`, what it has more than the fixed weights of
-the same seeds in the same worlds. Seeds begin at 400, other ones than those by which the
-methods were made.
+over trainings with its 95% interval, and `gain`, what it has more than fixed weights in the
+same worlds: training by training, of the same seeds unless `--first-seed` says otherwise.
+Seeds begin at 400, other ones than those by which the methods were made.
 With `--methods` it measures these alone; if fixed weights are not among them it puts them
 beside the others in the file. The file is written after each training.
 
@@ -84,7 +84,8 @@ def main():
     given = parser.parse_args()
     for body in given.bodies:
         known = methods(body)
-        wanted = given.methods or list(known)
+        # Fixed weights come first, for all others are measured against them.
+        wanted = [name for name in known if name in (given.methods or known)]
         stored = {} if BASELINE in wanted else read(body)
         for name in wanted:
             begin, hidden = known[name]
