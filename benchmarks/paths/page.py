@@ -85,8 +85,10 @@ def draw(problems):
     height = -(-len(problems) // 2)
     figure = Figure(figsize=(9.5, 3.4 * height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(height, 2, squeeze=False).ravel()[: len(problems)]
-    for panel, (name, held) in zip(panels, problems.items(), strict=True):
+    panels = figure.subplots(height, 2, squeeze=False).ravel()
+    for panel in panels[len(problems) :]:
+        panel.set_axis_off()
+    for panel, (name, held) in zip(panels, problems.items(), strict=False):
         methods = [m for m in METHODS if m in held["methods"]][::-1]
         found = [held["methods"][m]["accuracy"] for m in methods]
         colours = ["#D55E00" if "path" in m else "#0072B2" for m in methods]
