@@ -80,7 +80,9 @@ def test_one_body_is_compiled_once():
 
 
 def test_other_bodies_of_brax_live_if_one_says_what_they_are_paid():
-    problem = pg.envs.brax_body("hopper", hidden=(4,), presentations=3, chance=0.1, best=2.0)
+    problem = pg.envs.brax_body(
+        "inverted_double_pendulum", hidden=(4,), presentations=3, chance=0.1, best=2.0
+    )
     record = pg.envs.live(pg.rules.FixedWeights(problem.body.layers), problem, key=KEY)
     assert float(problem.chance.score) == np.float32(0.1)
     assert np.isfinite(record.tests.score).all()
