@@ -139,7 +139,7 @@ def test_no_gradient_enters_the_memory():
         (lambda: Hierarchy("sgdd"), "unknown rule 'sgdd'"),
         (
             lambda: Hierarchy("sgd", "workspace"),
-            "`router` must be a router, .* got 'workspace'",
+            "`router` must be `Reconstruction\\(\\)` or .* got 'workspace'",
         ),
         (lambda: Reconstruction(novelty=1.5), r"`novelty` must lie strictly in \(0, 1\)"),
         (lambda: Reconstruction(rank=0), "`rank` must be a positive whole number"),
