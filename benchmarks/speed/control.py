@@ -29,6 +29,7 @@ RULES = {
     "abcd": pg.rules.ABCD,
     "three-factor": pg.rules.ThreeFactor,
     "chemotaxis": pg.rules.Chemotaxis,
+    "homeostat": pg.rules.Homeostat,
 }
 STEPS_OF_GYMNASIUM = 5000
 
