@@ -46,6 +46,10 @@ _BODIES: dict[str, _Known] = {
 _OTHER = _Known("generalized", _reward, mean_reward, None, None)
 
 
+def _known(name: str) -> _Known:
+    return _BODIES.get(name, _OTHER)
+
+
 @final
 class BraxBody(AbstractDynamics[PyTree]):
     """A body of brax, moved by its physics: outputs are clipped to [-1, 1].
@@ -86,7 +90,7 @@ class BraxBody(AbstractDynamics[PyTree]):
 
     def __init__(self, name: str, *, chance: float | None = None, best: float | None = None):
         environment = _environment(name)
-        known = _BODIES.get(name, _OTHER)
+        known = _known(name)
         chance = known.chance if chance is None else chance
         best = known.best if best is None else best
         if chance is None or best is None:
@@ -110,7 +114,7 @@ class BraxBody(AbstractDynamics[PyTree]):
         return jnp.clip(physics.obs, -_FELT, _FELT)
 
     def move(self, physics: PyTree, outputs: Float[Array, " outputs"], factors: Factors):
-        known = _BODIES.get(self.name, _OTHER)
+        known = _known(self.name)
         with _promoting():
             environment = _changed(self.environment, factors)
             # Some bodies write into the dictionaries of the state that they are given.
@@ -126,7 +130,7 @@ class BraxBody(AbstractDynamics[PyTree]):
         return -outputs
 
     def score(self, rewards: Float[Array, " presentations"]) -> Float[Array, ""]:
-        return _BODIES.get(self.name, _OTHER).measure(rewards)
+        return _known(self.name).measure(rewards)
 
 
 def brax_body(
@@ -186,7 +190,7 @@ def _environment(name: str) -> Any:
     if name not in known:
         raise ValueError(f"unknown body {name!r}; {near(name, known)}")
     with _promoting(), jax.ensure_compile_time_eval():
-        options = {} if name == "fast" else {"backend": _BODIES.get(name, _OTHER).backend}
+        options = {} if name == "fast" else {"backend": _known(name).backend}
         return brax.envs.get_environment(name, **options)
 
 
