@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -7,7 +6,7 @@ from jaxtyping import Array
 
 from ._base import AbstractRule
 from ._blur import Blur
-from ._genome_file import load_genome, shipped
+from ._genome_file import shipped, started
 from ._normalisation import Normalisation
 from ._plasticity import Plasticity
 from ._registry import Registry
@@ -35,11 +34,7 @@ def blur(genome: str = "hebbian", **options: Any) -> AbstractRule:
 
         ```
     """
-    if genome not in STARTS and Path(genome).suffix == ".safetensors":
-        if options:
-            raise ValueError(f"a genome file takes no options, got {sorted(options)}.")
-        return load_genome(genome, expected="blur")
-    return STARTS.make(genome, **options)
+    return started(STARTS, genome, options, expected="blur")
 
 
 def hebbian(states: int = 2) -> Blur:

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from ._base import AbstractRule
 from ._gene import check_genes
 from ._genome import named_leaves, with_leaves
+from ._registry import Registry
 from ._tensors import read_tensors, write_tensors
 
 _FORMAT = "plasticgym genome 1"
@@ -186,3 +187,18 @@ def shipped_genome(name: str) -> Path | None:
     """The genome of that rule that comes with the package, if any."""
     path = _SHIPPED / f"{name}{_SUFFIX}"
     return path if path.is_file() else None
+
+
+def started(
+    starts: Registry[AbstractRule], genome: str, options: Mapping[str, Any], *, expected: str
+) -> AbstractRule:
+    """The rule that a genome begins with: one by name, or a file, which takes no options.
+
+    Raises:
+        ValueError: if there is no such genome or it does not take the options.
+    """
+    if genome not in starts and Path(genome).suffix == _SUFFIX:
+        if options:
+            raise ValueError(f"a genome file takes no options, got {sorted(options)}.")
+        return load_genome(genome, expected=expected)
+    return starts.make(genome, **options)

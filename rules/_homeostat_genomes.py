@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 from ._base import AbstractRule
-from ._genome_file import load_genome
+from ._genome_file import load_genome, started
 from ._homeostat import Homeostat
 from ._registry import Registry
 
@@ -30,11 +30,7 @@ def homeostat(genome: str = "drawn", **options: Any) -> AbstractRule:
 
         ```
     """
-    if genome not in STARTS and Path(genome).suffix == ".safetensors":
-        if options:
-            raise ValueError(f"a genome file takes no options, got {sorted(options)}.")
-        return load_genome(genome, expected="homeostat")
-    return STARTS.make(genome, **options)
+    return started(STARTS, genome, options, expected="homeostat")
 
 
 STARTS: Registry[AbstractRule] = Registry(

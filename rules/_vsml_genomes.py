@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from ._affine import Affine
 from ._base import AbstractRule
-from ._genome_file import load_genome, shipped
+from ._genome_file import load_genome, shipped, started
 from ._registry import Registry
 from ._vsml import VSML
 
@@ -36,11 +36,7 @@ def vsml(genome: str = "random", **options: Any) -> AbstractRule:
 
         ```
     """
-    if genome not in STARTS and Path(genome).suffix == ".safetensors":
-        if options:
-            raise ValueError(f"a genome file takes no options, got {sorted(options)}.")
-        return load_genome(genome, expected="vsml")
-    return STARTS.make(genome, **options)
+    return started(STARTS, genome, options, expected="vsml")
 
 
 def random(states: int = 16, messages: int = 8, *, seed: int = 0) -> VSML:
